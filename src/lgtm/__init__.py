@@ -1,0 +1,1 @@
+"""Teacher-tailoring knowledge distillation (LGTM, Ren et al., ACL 2023)."""

@@ -1,0 +1,13 @@
+"""Plain knowledge distillation from the warmed-up teacher (Hinton et al., 2015)."""
+
+from lgtm.arms import Lesson, Targets
+from lgtm.config import Strict
+
+
+class Settings(Strict):
+    """No settings."""
+
+
+def teach(settings: Settings, lesson: Lesson) -> Targets:
+    """The warm teacher's own logits."""
+    return Targets(lesson.warm_logits)

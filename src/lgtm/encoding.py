@@ -1,0 +1,54 @@
+"""Texts as token batches: tokenised once, bucketed by length, padded per batch."""
+
+from collections.abc import Iterator, Sequence
+
+import pandas as pd
+import torch
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
+from transformers.trainer_pt_utils import LengthGroupedSampler
+
+
+class EncodedTexts(Dataset):
+    """A table of texts, tokenised and truncated to max_length tokens.
+
+    frame: columns text, [text_pair], label. Items carry `index`, the row's position in the frame.
+    """
+
+    def __init__(self, frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, max_length: int):
+        texts = frame["text"].tolist()
+        pairs = frame["text_pair"].tolist() if "text_pair" in frame else None
+        self.encoding = tokenizer(texts, pairs, truncation=True, max_length=max_length)
+        self.labels = frame["label"].tolist()
+        self.lengths = [len(ids) for ids in self.encoding["input_ids"]]
+        self.collate = DataCollatorWithPadding(tokenizer)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> dict:
+        return {name: values[index] for name, values in self.encoding.items()} | {
+            "labels": self.labels[index],
+            "index": index,
+        }
+
+
+def training_batches(data: EncodedTexts, batch_size: int, generator: torch.Generator) -> DataLoader:
+    """Shuffled batches of similar length, in a new order each time they are gone through."""
+    sampler = LengthGroupedSampler(batch_size, lengths=data.lengths, generator=generator)
+    return DataLoader(data, batch_size, sampler=sampler, collate_fn=data.collate)
+
+
+def ordered_batches(
+    data: EncodedTexts, batch_size: int, order: Sequence[int], device: torch.device, description: str
+) -> Iterator[dict[str, torch.Tensor]]:
+    """Batches in a given order of rows, on a device, with a progress bar."""
+    loader = DataLoader(data, batch_size, sampler=order, collate_fn=data.collate)
+    for batch in tqdm(loader, desc=description, unit="batch", mininterval=1.0, leave=False):
+        yield {name: value.to(device) for name, value in batch.items()}
+
+
+def by_length(data: EncodedTexts) -> list[int]:
+    """Rows from long to short, so that batches carry little padding and a lack of memory shows at once."""
+    return sorted(range(len(data)), key=lambda row: -data.lengths[row])

@@ -1,0 +1,5 @@
+"""The one exception that a user's mistake ends in."""
+
+
+class UserError(Exception):
+    """A mistake in the user's input: one line that names the file and field, what was found, what would be right."""

@@ -1,0 +1,121 @@
+"""The losses of the training loop: labels, distillation, tailoring.
+
+Each is a module called as `loss(outputs, batch)` with a transformers output and a batch that carries `labels` and
+`index`, the position of its samples in the train table; teacher outputs are looked up by that index. Every loss is a
+mean over the batch. Logits are N × C, one row per train sample.
+"""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def inputs_of(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The part of a batch that a model takes: all but labels and index."""
+    return {name: value for name, value in batch.items() if name not in ("labels", "index")}
+
+
+class Loss(nn.Module):
+    """What the training loop minimises; `needs_hidden` asks the loop for the student's hidden states."""
+
+    needs_hidden = False
+
+
+class LabelLoss(Loss):
+    """Cross-entropy with the labels."""
+
+    def forward(self, outputs, batch) -> Tensor:
+        """Scalar loss of a batch."""
+        return F.cross_entropy(outputs.logits, batch["labels"])
+
+
+class DistillationLoss(Loss):
+    """(1 − α) T² KL(p_T ‖ p_S) at temperature T plus α CE with the labels (Hinton et al., 2015, eq. 4).
+
+    teacher_logits: N × C. The factor T² keeps the gradient's size independent of the temperature.
+    """
+
+    def __init__(self, teacher_logits: Tensor, temperature: float, hard_label_weight: float):
+        super().__init__()
+        self.register_buffer("teacher_logits", teacher_logits)
+        self.temperature = temperature
+        self.hard_label_weight = hard_label_weight
+
+    def forward(self, outputs, batch) -> Tensor:
+        """Scalar loss of a batch."""
+        temperature, mix = self.temperature, self.hard_label_weight
+        teacher = self.teacher_logits[batch["index"]]
+        soft = _kl(teacher / temperature, outputs.logits / temperature) * temperature**2
+        return (1 - mix) * soft + mix * F.cross_entropy(outputs.logits, batch["labels"])
+
+
+class HiddenMatching(Loss):
+    """A loss plus weight · squared distance of the normalised [CLS] states of student and teacher (PKD, eq. 7).
+
+    teacher_hidden: N × H_T, the last layer's first position. A linear map, trained with the student, bridges widths.
+    """
+
+    needs_hidden = True
+
+    def __init__(self, loss: Loss, teacher_hidden: Tensor, student_width: int, weight: float):
+        super().__init__()
+        self.loss = loss
+        self.register_buffer("teacher_hidden", teacher_hidden)
+        self.projection = nn.Linear(student_width, teacher_hidden.shape[1], bias=False)
+        self.weight = weight
+
+    def forward(self, outputs, batch) -> Tensor:
+        """Scalar loss of a batch; the outputs have to carry hidden states."""
+        student = F.normalize(self.projection(outputs.hidden_states[-1][:, 0].float()), dim=-1)
+        teacher = F.normalize(self.teacher_hidden[batch["index"]].float(), dim=-1)
+        return self.loss(outputs, batch) + self.weight * (student - teacher).square().sum(-1).mean()
+
+
+class TailoringLoss(Loss):
+    """The tailored teacher's loss at a frozen student: anchor + β KL(p_T ‖ p_S) − λ · mean influence.
+
+    The anchor is CE with the labels (the paper's), or KL(p_T ‖ p_warm), which holds the teacher to its warm self. The
+    influence of sample i is (1 − α) T Σ_c (p_S,c − p_T,c) ṡ_c plus what does not depend on the teacher, so only
+    −(1 − α) T p_T·ṡ enters. With the warm anchor and T = 1 the optimum per sample is warm_logits − λ ṡ.
+
+    warm_logits, student_logits, tangents: N × C; tangents in units of their own scale (see influence.unit_scale).
+    """
+
+    def __init__(
+        self,
+        warm_logits: Tensor,
+        student_logits: Tensor,
+        tangents: Tensor,
+        *,
+        anchor: str,
+        student_weight: float,
+        influence_weight: float,
+        temperature: float,
+        hard_label_weight: float,
+    ):
+        super().__init__()
+        self.register_buffer("warm_logits", warm_logits)
+        self.register_buffer("student_logits", student_logits)
+        self.register_buffer("tangents", tangents)
+        self.anchor = anchor
+        self.student_weight = student_weight
+        self.influence_weight = influence_weight
+        self.temperature = temperature
+        self.hard_label_weight = hard_label_weight
+
+    def forward(self, outputs, batch) -> Tensor:
+        """Scalar loss of a batch."""
+        index, logits = batch["index"], outputs.logits
+        if self.anchor == "labels":
+            loss = F.cross_entropy(logits, batch["labels"])
+        else:
+            loss = _kl(logits, self.warm_logits[index])
+        if self.student_weight:
+            loss = loss + self.student_weight * _kl(logits, self.student_logits[index])
+        teacher = (logits / self.temperature).softmax(-1)
+        influence = -(1 - self.hard_label_weight) * self.temperature * (teacher * self.tangents[index]).sum(-1)
+        return loss - self.influence_weight * influence.mean()
+
+
+def _kl(logits: Tensor, other: Tensor) -> Tensor:
+    """KL(softmax(logits) ‖ softmax(other)), the mean over rows."""
+    return F.kl_div(other.log_softmax(-1), logits.log_softmax(-1), log_target=True, reduction="batchmean")

@@ -1,0 +1,147 @@
+"""The schema of params.yaml: one model per section, one section per stage.
+
+No field has a default: a key that is not in the file is an error, so the file alone says what a run does.
+"""
+
+import importlib
+import pkgutil
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, create_model, field_validator, model_validator
+
+import lgtm.arms
+from lgtm.config import Strict, parse, read_yaml
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+OpenFraction = Annotated[float, Field(gt=0.0, lt=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+NonNegative = Annotated[float, Field(ge=0.0)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class Prepare(Strict):
+    """Roles of the splits: what is cut from train where the task ships no such split, and subsampling."""
+
+    test: OpenFraction
+    selection: OpenFraction
+    feedback: OpenFraction
+    max_train: Count | None
+    max_test: Count | None
+    seed: Seed
+
+
+class Training(Strict):
+    """One run of the training loop. The learning rate is the pair's."""
+
+    epochs: Annotated[float, Field(gt=0.0)]
+    batch_size: Count
+    warmup_ratio: Fraction
+    weight_decay: NonNegative
+    max_grad_norm: Positive
+    evaluations: Count
+    keep: Literal["best", "last"]
+
+
+class Influence(Strict):
+    """How the training samples are scored."""
+
+    method: Literal["finite_difference", "forward"]
+    scope: Literal["all", "encoder", "head"]
+    preconditioner: Literal["none", "adamw"]
+    temperature: Positive
+    hard_label_weight: Fraction
+    step_size: Positive
+    batch_size: Count
+
+
+class Retraining(Training):
+    """The extra training of a teacher, shared by every arm that retrains one."""
+
+    learning_rate_factor: Positive
+    anchor: Literal["labels", "warm_teacher"]
+    student_weight: NonNegative
+
+
+class Distill(Training):
+    """The student's training from cached teacher outputs."""
+
+    temperature: Positive
+    hard_label_weight: Fraction
+    hidden_weight: NonNegative
+
+
+class Evaluate(Strict):
+    """Prediction on the test role, and the latency measurement."""
+
+    batch_size: Count
+    latency_repeats: Count
+
+
+class Report(Strict):
+    """What the report shows."""
+
+    samples: Count
+
+
+def arm_settings() -> dict[str, type[Strict]]:
+    """Name and settings schema of every arm: the modules of the package lgtm.arms."""
+    names = [module.name for module in pkgutil.iter_modules(lgtm.arms.__path__)]
+    return {name: importlib.import_module(f"lgtm.arms.{name}").Settings for name in names}
+
+
+ARM_SETTINGS = arm_settings()
+
+TeacherTailored = create_model(
+    "TeacherTailored",
+    __base__=Strict,
+    __doc__="The retraining that arms share, and a section per arm.",
+    retrain=(Retraining, ...),
+    **{name: (settings, ...) for name, settings in ARM_SETTINGS.items()},
+)
+
+
+class Params(Strict):
+    """params.yaml as a whole."""
+
+    task: str
+    pair: str
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+    arms: Annotated[list[str], Field(min_length=1)]
+    precision: Literal["fp32", "bf16", "fp16"]
+    prepare: Prepare
+    teacher_warmup: Training
+    student_warmup: Training
+    influence: Influence
+    teacher_tailored: TeacherTailored
+    distill: Distill
+    evaluate: Evaluate
+    report: Report
+
+    @field_validator("seeds", "arms")
+    @classmethod
+    def _no_repeats(cls, values: list) -> list:
+        if len(set(values)) < len(values):
+            raise ValueError("each item may stand in the list once")
+        return values
+
+    @field_validator("arms")
+    @classmethod
+    def _known_arms(cls, arms: list[str]) -> list[str]:
+        unknown = [arm for arm in arms if arm not in ARM_SETTINGS]
+        if unknown:
+            raise ValueError(f"unknown arm {unknown[0]!r}; known are {', '.join(sorted(ARM_SETTINGS))}")
+        return arms
+
+    @model_validator(mode="after")
+    def _cuts_leave_a_train_split(self) -> "Params":
+        cut = self.prepare.test + self.prepare.selection + self.prepare.feedback
+        if cut >= 0.9:
+            raise ValueError(f"prepare: test + selection + feedback is {cut:g}; leave 0.1 of the rows to train")
+        return self
+
+
+def load_params(path: Path | str = "params.yaml") -> Params:
+    """Read and validate params.yaml as a whole. Raises UserError with one line at the first problem."""
+    return parse(Params, read_yaml(path), path)

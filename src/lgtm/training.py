@@ -1,0 +1,154 @@
+"""The one training loop, and prediction."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from tqdm import tqdm
+from transformers import get_scheduler, set_seed
+
+from lgtm.encoding import EncodedTexts, by_length, ordered_batches, training_batches
+from lgtm.errors import UserError
+from lgtm.losses import Loss, inputs_of
+from lgtm.metrics import evaluate_logits
+
+MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a training run leaves besides the trained model: the kept step and AdamW's second moments there."""
+
+    step: int
+    second_moments: dict[str, Tensor]
+
+
+def make_deterministic(seed: int) -> None:
+    """Seed every generator and choose deterministic kernels: the same machine gives the same bytes."""
+    set_seed(seed)
+    torch.use_deterministic_algorithms(True)
+
+
+def fit(
+    model: nn.Module,
+    loss: Loss,
+    train: EncodedTexts,
+    selection: EncodedTexts,
+    settings,
+    *,
+    learning_rate: float,
+    precision: str,
+    seed: int,
+    metrics: list[str],
+    log: Callable[[int, dict[str, float]], None],
+    description: str,
+) -> Fitted:
+    """Train `model` in place with `loss` and keep the best or the last weights.
+
+    settings: a section of params.yaml (params.Training). `metrics` name the task's metrics; the first one, then the
+    lower NLL, on the selection role decides what is best. `log(step, values)` gets the curves. Steps are optimizer
+    steps. Raises UserError when the loss is not finite.
+    """
+    set_seed(seed)
+    accelerator = Accelerator(mixed_precision=MIXED_PRECISION[precision])
+    batches = training_batches(train, settings.batch_size, torch.Generator().manual_seed(seed))
+    steps = math.ceil(settings.epochs * len(batches))
+    optimizer = torch.optim.AdamW(_decay_groups(model, loss, settings.weight_decay), lr=learning_rate)
+    scheduler = get_scheduler("linear", optimizer, round(settings.warmup_ratio * steps), steps)
+    model, loss, optimizer, batches = accelerator.prepare(model, loss, optimizer, batches)
+
+    kept, best = Fitted(0, {}), (-math.inf, -math.inf)
+    kept_weights: dict[str, Tensor] = {}
+    due = {round(steps * k / settings.evaluations) for k in range(1, settings.evaluations + 1)}
+    losses: list[Tensor] = []
+    with tqdm(total=steps, desc=description, unit="step", mininterval=1.0) as progress:
+        for step, batch in enumerate(_endless(batches), start=1):
+            model.train()
+            value = loss(model(**inputs_of(batch), output_hidden_states=loss.needs_hidden), batch)
+            _require_finite(value, step, description, learning_rate)
+            accelerator.backward(value)
+            accelerator.clip_grad_norm_([*model.parameters(), *loss.parameters()], settings.max_grad_norm)
+            optimizer.step()
+            scheduler.step()
+            optimizer.zero_grad()
+            losses.append(value.detach())
+            progress.update()
+            if step in due:
+                scores = evaluate_logits(predict(model, selection, settings.batch_size), selection.labels, metrics)
+                log(step, _curves(losses, scores))
+                losses.clear()
+                progress.set_postfix({metrics[0]: f"{scores[metrics[0]]:.4f}"})
+                rank = (scores[metrics[0]], -scores["nll"])
+                if settings.keep == "last" or rank > best:
+                    best = rank
+                    kept = Fitted(step, _second_moments(model, optimizer))
+                    kept_weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
+            if step == steps:
+                break
+    model.load_state_dict(kept_weights)
+    return kept
+
+
+@torch.inference_mode()
+def predict(
+    model: nn.Module, data: EncodedTexts, batch_size: int, hidden: bool = False
+) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+    """Logits (N × C, float32) of every row in the table's order, dropout off.
+
+    With `hidden`, also the last layer's first position (N × H, float16).
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    order = by_length(data)
+    logits, states = [], []
+    for batch in ordered_batches(data, batch_size, order, device, "predict"):
+        outputs = model(**inputs_of(batch), output_hidden_states=hidden)
+        logits.append(outputs.logits.float().cpu())
+        if hidden:
+            states.append(outputs.hidden_states[-1][:, 0].half().cpu())
+    back = np.argsort(order)
+    return (_stack(logits)[back], _stack(states)[back]) if hidden else _stack(logits)[back]
+
+
+def _stack(parts: list[Tensor]) -> np.ndarray:
+    return torch.cat(parts).numpy()
+
+
+def _endless(batches):
+    while True:
+        yield from batches
+
+
+def _decay_groups(model: nn.Module, loss: Loss, weight_decay: float) -> list[dict]:
+    """Weight decay on matrices alone: biases and LayerNorm weights keep their scale."""
+    parameters = [p for p in (*model.parameters(), *loss.parameters()) if p.requires_grad]
+    return [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+
+
+def _require_finite(value: Tensor, step: int, description: str, learning_rate: float) -> None:
+    if not torch.isfinite(value):
+        raise UserError(
+            f"{description}: the loss is {value.item()} at step {step}; nothing was kept. Lower the learning rate"
+            f" (now {learning_rate:g}, in the pair's card), or use precision fp32 or bf16 in params.yaml"
+        )
+
+
+def _curves(losses: list[Tensor], scores: dict[str, float]) -> dict[str, float]:
+    return {"train/loss": torch.stack(losses).mean().item()} | {f"selection/{k}": v for k, v in scores.items()}
+
+
+def _second_moments(model: nn.Module, optimizer) -> dict[str, Tensor]:
+    """AdamW's bias-corrected second moments by parameter name."""
+    group = optimizer.param_groups[0]
+    moments = {}
+    for name, parameter in model.named_parameters():
+        state = optimizer.state[parameter]
+        moments[name] = (state["exp_avg_sq"] / (1 - group["betas"][1] ** state["step"])).cpu()
+    return moments

@@ -1,0 +1,93 @@
+"""Predict the test role, once, with every student and teacher of the listed seeds and arms, and measure them."""
+
+import statistics
+import time
+
+import numpy as np
+import pandas as pd
+import torch
+from artifacts import EVALUATION, TIMINGS, cell, read_role, write_json
+from lgtm.metrics import agreement, evaluate_logits
+from network import Network
+
+from lgtm.encoding import ordered_batches
+from lgtm.errors import UserError
+from lgtm.losses import inputs_of
+from lgtm.params import load_params
+from lgtm.stage import run
+from lgtm.training import make_deterministic
+
+
+def main() -> None:
+    """Write results (a long table) and predictions to work/evaluation, and latencies to reports/timings.json."""
+    params = load_params()
+    make_deterministic(0)
+    test = read_role("test")
+    results, predictions = [], []
+
+    def measure(seed: int, arm: str, model: str, network: Network, teacher_logits: np.ndarray | None) -> np.ndarray:
+        logits = network.predict("test", params.evaluate.batch_size)
+        where = {"seed": seed, "arm": arm, "model": model}
+        for part in test["part"].unique():
+            rows = (test["part"] == part).to_numpy()
+            values = evaluate_logits(logits[rows], test["label"].to_numpy()[rows], network.task["metrics"])
+            if teacher_logits is not None:
+                values["agreement"] = agreement(logits[rows], teacher_logits[rows])
+            values |= size(network)
+            results.extend(where | {"part": part, "metric": name, "value": value} for name, value in values.items())
+        table = test[["sample_id", "part", "label"]].assign(**where, predicted=logits.argmax(-1), logits=list(logits))
+        predictions.append(table)
+        return logits
+
+    for seed in params.seeds:
+        warm = measure(seed, "warmup", "teacher", load(seed, "teacher"), None)
+        measure(seed, "warmup", "student", load(seed, "student"), warm)
+        for arm in params.arms:
+            new_teacher = (cell(seed, arm, "teacher") / "config.json").is_file()
+            teacher = measure(seed, arm, "teacher", load(seed, arm, "teacher"), None) if new_teacher else warm
+            measure(seed, arm, "student", load(seed, arm, "student"), teacher)
+
+    EVALUATION.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(results).to_parquet(EVALUATION / "results.parquet", index=False)
+    pd.concat(predictions).to_parquet(EVALUATION / "predictions.parquet", index=False)
+    # Latencies differ from run to run, so no stage owns their file.
+    timed = {model: load(params.seeds[0], model) for model in ("teacher", "student")}
+    write_json(TIMINGS, {name: latency(network, params.evaluate.latency_repeats) for name, network in timed.items()})
+
+
+def load(*parts) -> Network:
+    """A cell's network. Raises UserError when it is not there."""
+    folder = cell(*parts)
+    if not (folder / "model.safetensors").is_file():
+        raise UserError(f"{folder}: no model there, but params.yaml lists its seed and arm; run dvc repro")
+    return Network(folder)
+
+
+def size(network: Network) -> dict[str, float]:
+    """Number of parameters, and their size as stored in fp32."""
+    parameters = sum(parameter.numel() for parameter in network.model.parameters())
+    return {"parameters": parameters, "megabytes": parameters * 4 / 1e6}
+
+
+def latency(network: Network, repeats: int) -> dict[str, float]:
+    """Median milliseconds per test sample at batch sizes 1 and 32, of the forward pass alone."""
+    data = network.encode("test")
+    return {f"ms_per_sample_batch_{size}": _milliseconds(network, data, size, repeats) for size in (1, 32)}
+
+
+@torch.inference_mode()
+def _milliseconds(network: Network, data, size: int, repeats: int) -> float:
+    model = network.model.eval()
+    rows = np.resize(np.arange(len(data)), size * (repeats + 3)).tolist()
+    batches = list(ordered_batches(data, size, rows, model.device, f"latency, batch {size}"))
+    seconds = []
+    for batch in batches:
+        start = time.perf_counter()
+        # Fetching the logits waits for the device.
+        model(**inputs_of(batch)).logits.cpu()
+        seconds.append(time.perf_counter() - start)
+    return 1e3 * statistics.median(seconds[3:]) / size
+
+
+if __name__ == "__main__":
+    run(main)

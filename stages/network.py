@@ -1,0 +1,52 @@
+"""A classifier on disk and the task's tables, together: what every stage that runs a network starts from."""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from accelerate import PartialState
+from artifacts import live_curves, read_role, read_summary
+
+from lgtm.encoding import EncodedTexts
+from lgtm.losses import Loss
+from lgtm.models import classifier, load_tokenizer
+from lgtm.params import Params
+from lgtm.training import Fitted, fit, predict
+
+
+class Network:
+    """A classifier with its tokenizer, on the machine's device."""
+
+    def __init__(self, folder: Path, attention: str | None = None):
+        self.task = read_summary()
+        self.tokenizer = load_tokenizer(folder)
+        self.model = classifier(folder, self.task["labels"], attention).to(PartialState().device)
+
+    @cache  # noqa: B019 - a stage holds one or two networks, and they live as long as it does
+    def encode(self, role: str) -> EncodedTexts:
+        """A role's texts as this network's tokens."""
+        return EncodedTexts(read_role(role), self.tokenizer, self.task["max_length"])
+
+    def fit(self, loss: Loss, settings, params: Params, *, learning_rate: float, seed: int, out: Path) -> Fitted:
+        """Train on the train role, choose on the selection role, write curves and model to `out`."""
+        with live_curves(out) as log:
+            fitted = fit(
+                self.model,
+                loss,
+                self.encode("train"),
+                self.encode("selection"),
+                settings,
+                learning_rate=learning_rate,
+                precision=params.precision,
+                seed=seed,
+                metrics=self.task["metrics"],
+                log=log,
+                description=str(out),
+            )
+        self.model.save_pretrained(out)
+        self.tokenizer.save_pretrained(out)
+        return fitted
+
+    def predict(self, role: str, batch_size: int, hidden: bool = False) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        """Logits of a role's rows in order; with `hidden`, also the last layer's first position."""
+        return predict(self.model, self.encode(role), batch_size, hidden)

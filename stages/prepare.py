@@ -1,0 +1,65 @@
+"""Read the task, give every sample its role, plant label noise, and bring in the networks to start from."""
+
+from pathlib import Path
+
+import pandas as pd
+from artifacts import DATA, INIT, write_json
+from lgtm.splits import assign_roles, plant_noise
+from lgtm.tasks import load_card, read_splits
+
+from lgtm.models import starting_network, train_wordpiece
+from lgtm.pairs import load_pair
+from lgtm.params import load_params
+from lgtm.stage import run
+from lgtm.training import make_deterministic
+
+
+def main() -> None:
+    """Write the roles' tables to work/data and the starting networks to work/init."""
+    params = load_params()
+    folder = Path("tasks") / params.task
+    card, pair = load_card(folder), load_pair(params.pair)
+
+    raw = read_splits(card, folder)
+    roles, summary = assign_roles(raw, params.prepare)
+    roles["train"] = plant_noise(roles["train"], card.label_noise, len(raw.labels), params.prepare.seed)
+
+    # A pretrained encoder may lack a pooler; what transformers makes in its place has to be the same each time.
+    make_deterministic(params.prepare.seed)
+    tokenizer = (
+        train_wordpiece(texts_of(roles["train"]), pair.tokenizer.vocab_size, card.max_length)
+        if pair.tokenizer
+        else None
+    )
+    networks = {
+        name: starting_network(network, tokenizer, card.max_length, f"pairs/{params.pair}.yaml: {name}")
+        for name, network in (("teacher", pair.teacher), ("student", pair.student))
+    }
+
+    summary |= {"labels": raw.labels, "metrics": card.metrics, "max_length": card.max_length}
+    summary["truncated"] = {
+        role: truncated(frame, networks["teacher"][1], card.max_length) for role, frame in roles.items()
+    }
+    DATA.mkdir(parents=True, exist_ok=True)
+    for role, frame in roles.items():
+        frame.to_parquet(DATA / f"{role}.parquet", index=False)
+    write_json(DATA / "summary.json", summary)
+    for name, (network, tokenizer) in networks.items():
+        network.save_pretrained(INIT / name)
+        tokenizer.save_pretrained(INIT / name)
+
+
+def texts_of(frame: pd.DataFrame) -> list[str]:
+    """All texts of a table, second texts after the first."""
+    return [text for column in ("text", "text_pair") if column in frame for text in frame[column]]
+
+
+def truncated(frame: pd.DataFrame, tokenizer, max_length: int) -> int:
+    """How many rows are longer than max_length tokens, and so will be cut."""
+    pairs = frame["text_pair"].tolist() if "text_pair" in frame else None
+    encoding = tokenizer(frame["text"].tolist(), pairs, return_length=True, verbose=False)
+    return sum(length > max_length for length in encoding["length"])
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,80 @@
+"""Make an arm's teacher: the warm one, or one trained further, tailored to this student."""
+
+import importlib
+from functools import cached_property
+
+import numpy as np
+from artifacts import cell, read_matrix, read_role, write_table
+
+from lgtm.arms import Targets
+from lgtm.params import Params, load_params
+from lgtm.stage import run
+
+# torch and transformers are imported where they are used: an arm that passes the warm teacher on needs neither, and
+# their import would be most of its time.
+
+
+class Lesson:
+    """What a cell's arm may use (see lgtm.arms.Lesson)."""
+
+    def __init__(self, seed: int, arm: str, params: Params):
+        self.seed, self.arm, self.params = seed, arm, params
+
+    @cached_property
+    def warm_logits(self) -> np.ndarray:
+        """The warm teacher's logits on train."""
+        return read_matrix(cell(self.seed, "teacher") / "targets.parquet", "logits")
+
+    def retrain(self, influence_weight: float) -> Targets:
+        """Train the warm teacher further and predict train with it."""
+        import torch
+        from network import Network
+
+        from lgtm.influence import unit_scale
+        from lgtm.losses import TailoringLoss
+        from lgtm.pairs import load_pair
+        from lgtm.training import make_deterministic
+
+        make_deterministic(self.seed)
+        settings = self.params.teacher_tailored.retrain
+        scores = cell(self.seed, "influence") / "influence.parquet"
+        loss = TailoringLoss(
+            torch.tensor(self.warm_logits),
+            torch.tensor(read_matrix(scores, "student_logits")),
+            unit_scale(torch.tensor(read_matrix(scores, "tangents"))),
+            anchor=settings.anchor,
+            student_weight=settings.student_weight,
+            influence_weight=influence_weight,
+            temperature=self.params.influence.temperature,
+            hard_label_weight=self.params.influence.hard_label_weight,
+        )
+        rate = load_pair(self.params.pair).teacher.learning_rate * settings.learning_rate_factor
+        teacher = Network(cell(self.seed, "teacher"))
+        out = cell(self.seed, self.arm, "teacher")
+        teacher.fit(loss, settings, self.params, learning_rate=rate, seed=self.seed, out=out)
+        return Targets(teacher.predict("train", settings.batch_size), teacher)
+
+
+def main(seed: int, arm: str) -> None:
+    """Write the teacher's outputs on train, and the teacher where it is new, to work/runs/<seed>/<arm>/teacher."""
+    params = load_params()
+    settings = getattr(params.teacher_tailored, arm)
+    targets = importlib.import_module(f"lgtm.arms.{arm}").teach(settings, Lesson(seed, arm, params))
+    columns = {}
+    if targets is not None:
+        columns["logits"] = targets.logits
+        if params.distill.hidden_weight:
+            columns["hidden"] = hidden_states(seed, params, targets)
+    write_table(cell(seed, arm, "teacher") / "targets.parquet", read_role("train")["sample_id"], **columns)
+
+
+def hidden_states(seed: int, params: Params, targets: Targets) -> np.ndarray:
+    """The teacher's last layer at the first position, for every train row."""
+    from network import Network
+
+    teacher = targets.teacher or Network(cell(seed, "teacher"))
+    return teacher.predict("train", params.distill.batch_size, hidden=True)[1]
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,28 @@
+"""Fine-tune the teacher on the labels and cache its outputs on train."""
+
+from artifacts import INIT, cell, read_role, write_table
+from network import Network
+
+from lgtm.losses import LabelLoss
+from lgtm.pairs import load_pair
+from lgtm.params import load_params
+from lgtm.stage import run
+from lgtm.training import make_deterministic
+
+
+def main(seed: int) -> None:
+    """Write the warm teacher and its train logits to work/runs/<seed>/teacher."""
+    params = load_params()
+    pair = load_pair(params.pair)
+    out = cell(seed, "teacher")
+    make_deterministic(seed)
+    teacher = Network(INIT / "teacher")
+    teacher.fit(
+        LabelLoss(), params.teacher_warmup, params, learning_rate=pair.teacher.learning_rate, seed=seed, out=out
+    )
+    logits = teacher.predict("train", params.teacher_warmup.batch_size)
+    write_table(out / "targets.parquet", read_role("train")["sample_id"], logits=logits)
+
+
+if __name__ == "__main__":
+    run(main)

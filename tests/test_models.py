@@ -1,0 +1,106 @@
+"""Networks from configurations and checkpoints, for every architecture the project claims."""
+
+import pytest
+import tiny
+import torch
+
+from lgtm.errors import UserError
+from lgtm.models import classifier, keep_layers, load_encoder, load_tokenizer, starting_network
+from lgtm.pairs import Network
+
+
+def save_checkpoint(kind, folder):
+    encoder, tokenizer = tiny.encoder(kind), tiny.tokenizer()
+    encoder.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return encoder
+
+
+def network(folder, **fields):
+    # A test's checkpoint lies in a temporary folder, which the card's own rule would refuse.
+    return Network.model_construct(
+        checkpoint=str(folder), revision=None, layers=None, config=None, learning_rate=1e-3
+    ).model_copy(update=fields)
+
+
+@pytest.mark.parametrize("kind", tiny.SIZES)
+def test_a_student_keeps_the_layers_it_is_told_to(kind, tmp_path):
+    teacher = save_checkpoint(kind, tmp_path / "teacher")
+    student, tokenizer = starting_network(network(tmp_path / "teacher", layers=[0, 2]), None, 16, "card: student")
+    student.save_pretrained(tmp_path / "student")
+    tokenizer.save_pretrained(tmp_path / "student")
+    built = classifier(tmp_path / "student", tiny.LABELS)
+    assert built.config.num_hidden_layers == 2
+    weights, kept = teacher.state_dict(), built.base_model.state_dict()
+    renamed = {name.replace("layer.2.", "layer.1."): value for name, value in weights.items() if "layer.1." not in name}
+    pooler = {name for name in renamed if name.startswith("pooler")}
+    assert set(kept) - pooler == set(renamed) - pooler
+    assert all(torch.equal(kept[name], renamed[name]) for name in kept)
+    tokens = load_tokenizer(tmp_path / "student")(["good day", "bad"], padding=True, return_tensors="pt")
+    assert built(**tokens).logits.shape == (2, 2)
+
+
+@pytest.mark.parametrize("kind", tiny.SIZES)
+def test_a_saved_classifier_comes_back_the_same(kind, tmp_path):
+    first = tiny.model(kind, num_labels=2)
+    first.save_pretrained(tmp_path)
+    again = classifier(tmp_path, tiny.LABELS)
+    assert again.config.id2label == dict(enumerate(tiny.LABELS))
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in first.state_dict().items())
+
+
+def test_a_layer_that_is_not_there():
+    with pytest.raises(UserError, match=r"card: student.layers: the checkpoint has layers 0 to 2, found 3"):
+        keep_layers(tiny.encoder("bert"), [0, 3], "card: student")
+
+
+def test_a_checkpoint_folder_that_is_not_there(tmp_path):
+    with pytest.raises(UserError, match=r"card: teacher.checkpoint: no folder .*missing with config.json"):
+        load_encoder(str(tmp_path / "missing"), None, "card: teacher")
+
+
+def test_a_checkpoint_without_safetensors_is_refused_not_unpickled(tmp_path):
+    encoder = save_checkpoint("bert", tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    torch.save(encoder.state_dict(), tmp_path / "pytorch_model.bin")
+    with pytest.raises(UserError, match="cannot load") as error:
+        load_encoder(str(tmp_path), None, "card: teacher")
+    assert "\n" not in str(error.value)
+
+
+def test_the_hub_offline_is_one_line(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(UserError, match=r"card: teacher.checkpoint: cannot load 'some/model'") as error:
+        load_encoder("some/model", "0" * 40, "card: teacher")
+    assert "\n" not in str(error.value)
+
+
+def test_texts_longer_than_the_network_takes(tmp_path):
+    save_checkpoint("bert", tmp_path)
+    with pytest.raises(UserError, match=r"takes 32 tokens, less than the task's max_length 64"):
+        starting_network(network(tmp_path), None, 64, "card: teacher")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"hidden_size": 15}, "hidden size (15) is not a multiple"),
+        ({"hidden_size": "big"}, "'hidden_size' expected int, got str"),
+        ({"hiden_size": 16}, "config.hiden_size: a bert configuration has no such key"),
+        ({"model_type": "brt"}, "config.model_type: 'brt' is not a transformers model type"),
+        ({"hidden_act": "blah"}, "blah"),
+    ],
+)
+def test_a_configuration_that_transformers_refuses(change, message):
+    config = {"model_type": "bert", "hidden_size": 16, "num_attention_heads": 2} | change
+    with pytest.raises(UserError) as error:
+        starting_network(Network(config=config, learning_rate=1e-3), tiny.tokenizer(), 16, "card: teacher")
+    assert str(error.value).startswith("card: teacher.config")
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_the_tokenizer_is_the_same_every_time():
+    assert tiny.tokenizer().get_vocab() == tiny.tokenizer().get_vocab()
+    pieces = tiny.tokenizer()("Good DAY", "night").input_ids
+    assert tiny.tokenizer().decode(pieces) == "[CLS] good day [SEP] night [SEP]"

@@ -1,0 +1,113 @@
+"""params.yaml and the cards, and what a user sees when they are wrong."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lgtm.config import parse, read_yaml
+from lgtm.errors import UserError
+from lgtm.pairs import PairCard, load_pair
+from lgtm.params import load_params
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def edited(tmp_path):
+    """Write params.yaml with some values changed ("a.b": value), or dropped (None stands for it)."""
+
+    def edit(**changes) -> Path:
+        params = read_yaml(ROOT / "params.yaml")
+        for key, value in changes.items():
+            *parents, last = key.split(".")
+            section = params
+            for parent in parents:
+                section = section[parent]
+            if value is None:
+                del section[last]
+            else:
+                section[last] = value
+        path = tmp_path / "params.yaml"
+        path.write_text(yaml.safe_dump(params))
+        return path
+
+    return edit
+
+
+def test_the_shipped_params_and_pairs_are_valid():
+    params = load_params(ROOT / "params.yaml")
+    assert params.teacher_tailored.tailored.lambda_ > 0
+    for card in (ROOT / "pairs").glob("*.yaml"):
+        assert load_pair(card.stem, ROOT / "pairs").description
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"distill.temprature": 2.0}, "distill.temprature: unknown key"),
+        ({"distill.temperature": None}, "distill.temperature: missing"),
+        ({"distill.temperature": "hot"}, "distill.temperature: input should be a valid number (found 'hot')"),
+        ({"distill.temperature": -1.0}, "distill.temperature: input should be greater than 0 (found -1.0)"),
+        ({"influence.scope": "heads"}, "influence.scope: input should be 'all', 'encoder' or 'head' (found 'heads')"),
+        ({"seeds": []}, "seeds: list should have at least 1 item"),
+        ({"seeds": [1, 1]}, "seeds: each item may stand in the list once"),
+        ({"seeds": [1.5]}, "seeds.0: input should be a valid integer"),
+        ({"arms": ["kd", "tailord"]}, "arms: unknown arm 'tailord'; known are ce, control, kd, tailored"),
+        ({"prepare.feedback": 0.7}, "leave 0.1 of the rows to train"),
+        ({"teacher_tailored.tailored.lambda": None}, "teacher_tailored.tailored.lambda: missing"),
+        ({"teacher_warmup.batch_size": True}, "teacher_warmup.batch_size: input should be a valid integer"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_the_field(edited, change, message):
+    path = edited(**change)
+    with pytest.raises(UserError) as error:
+        load_params(path)
+    assert str(error.value).startswith(f"{path}: ")
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_numbers_are_read_as_dvc_writes_them(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("rate: 1e-05\nword: no\n")
+    assert read_yaml(path) == {"rate": 1e-05, "word": "no"}
+
+
+def test_not_yaml_and_not_a_mapping(tmp_path):
+    path = tmp_path / "params.yaml"
+    for text, message in (("a: [1", "not valid YAML"), ("- 1", "expected a mapping"), ("", "expected a mapping")):
+        path.write_text(text)
+        with pytest.raises(UserError, match=message) as error:
+            read_yaml(path)
+        assert "\n" not in str(error.value)
+    with pytest.raises(UserError, match="no such file"):
+        read_yaml(tmp_path / "other.yaml")
+
+
+NETWORK = {"config": {"model_type": "bert"}, "learning_rate": 1e-3}
+
+
+@pytest.mark.parametrize(
+    ("teacher", "message"),
+    [
+        ({"learning_rate": 1e-3}, "teacher: give either a checkpoint or a config"),
+        (NETWORK | {"checkpoint": "checkpoints/x"}, "teacher: give either a checkpoint or a config"),
+        (NETWORK | {"layers": [0]}, "layers go with a checkpoint"),
+        ({"checkpoint": "bert-base-uncased", "learning_rate": 1e-3}, "needs the revision"),
+        ({"checkpoint": "checkpoints/x", "revision": "abc", "learning_rate": 1e-3}, "no revision"),
+        (NETWORK | {"learning_rate": 0.0}, "teacher.learning_rate: input should be greater than 0"),
+        (NETWORK | {"config": {}}, "config needs a model_type"),
+    ],
+)
+def test_a_wrong_pair_card_is_one_line(teacher, message):
+    card = {"description": "a pair", "tokenizer": {"vocab_size": 200}, "teacher": teacher, "student": NETWORK}
+    with pytest.raises(UserError, match=message) as error:
+        parse(PairCard, card, "pairs/mine.yaml")
+    assert "\n" not in str(error.value)
+
+
+def test_an_unknown_pair_names_those_there_are(tmp_path):
+    (tmp_path / "one.yaml").write_text("")
+    with pytest.raises(UserError, match=r"no card .*two\.yaml; there are one"):
+        load_pair("two", tmp_path)

@@ -1,0 +1,120 @@
+"""The training loop: it learns, repeats itself, keeps what it should, and stops on a loss that is not finite."""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tiny
+import torch
+
+from lgtm.encoding import EncodedTexts, by_length, ordered_batches, training_batches
+from lgtm.errors import UserError
+from lgtm.losses import LabelLoss, Loss
+from lgtm.training import fit, predict
+
+SETTINGS = dict(
+    epochs=8, batch_size=8, warmup_ratio=0.1, weight_decay=0.01, max_grad_norm=1.0, evaluations=4, keep="best"
+)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return EncodedTexts(tiny.table(64), tiny.tokenizer(), max_length=16)
+
+
+@pytest.fixture(scope="module")
+def selection():
+    return EncodedTexts(tiny.table(16, start=64), tiny.tokenizer(), max_length=16)
+
+
+def run(data, selection, *, loss=None, learning_rate=3e-3, seed=1, **changes):
+    curves = []
+    model = tiny.model("bert", num_labels=2, attention="sdpa")
+    fitted = fit(
+        model,
+        loss or LabelLoss(),
+        data,
+        selection,
+        SimpleNamespace(**SETTINGS | changes),
+        learning_rate=learning_rate,
+        precision="fp32",
+        seed=seed,
+        metrics=["accuracy"],
+        log=lambda step, values: curves.append({"step": step} | values),
+        description="test",
+    )
+    return model, fitted, curves
+
+
+def test_it_learns_and_logs_evenly(data, selection):
+    model, fitted, curves = run(data, selection)
+    assert [point["step"] for point in curves] == [16, 32, 48, 64]
+    assert curves[-1]["train/loss"] < curves[0]["train/loss"]
+    assert (predict(model, selection, 4).argmax(-1) == selection.labels).mean() == 1.0
+    assert set(fitted.second_moments) == {name for name, _ in model.named_parameters()}
+    assert all((moment >= 0).all() for moment in fitted.second_moments.values())
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(data, selection):
+    first, again, other = (run(data, selection, seed=seed)[0].state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_best_keeps_the_best_evaluation_and_last_the_last(data, selection):
+    # A learning rate that destroys what it has learnt: the best evaluation is not the last.
+    for keep in ("best", "last"):
+        model, fitted, curves = run(data, selection, learning_rate=0.3, seed=3, keep=keep)
+        scores = [(point["selection/accuracy"], -point["selection/nll"]) for point in curves]
+        wanted = scores.index(max(scores)) if keep == "best" else len(scores) - 1
+        assert fitted.step == curves[wanted]["step"]
+        accuracy = (predict(model, selection, 8).argmax(-1) == selection.labels).mean()
+        assert accuracy == pytest.approx(scores[wanted][0])
+
+
+def test_part_of_an_epoch_is_enough(data, selection):
+    _, fitted, curves = run(data, selection, epochs=0.5, evaluations=1)
+    assert [point["step"] for point in curves] == [4]
+    assert fitted.step == 4
+
+
+class Broken(Loss):
+    def forward(self, outputs, batch):
+        return outputs.logits.sum() * math.nan
+
+
+def test_a_loss_that_is_not_finite_stops_with_one_line(data, selection):
+    with pytest.raises(UserError, match=r"the loss is nan at step 1; .*learning rate \(now 0.003") as error:
+        run(data, selection, loss=Broken())
+    assert "\n" not in str(error.value)
+
+
+def test_prediction_keeps_the_order_and_ignores_padding(data):
+    model = tiny.model("bert", num_labels=2)
+    together = predict(model, data, batch_size=16)
+    one_by_one = predict(model, data, batch_size=1)
+    assert together.shape == (64, 2)
+    np.testing.assert_allclose(together, one_by_one, atol=1e-5)
+    logits, hidden = predict(model, data, batch_size=16, hidden=True)
+    np.testing.assert_allclose(logits, together, atol=1e-6)
+    assert hidden.shape == (64, 16)
+    assert hidden.dtype == np.float16
+
+
+def test_training_batches_cover_every_row_once_in_a_new_order_each_time(data):
+    batches = training_batches(data, 8, torch.Generator().manual_seed(0))
+    first, second = ([index for batch in batches for index in batch["index"].tolist()] for _ in range(2))
+    assert sorted(first) == sorted(second) == list(range(64))
+    assert first != second
+
+
+def test_batches_of_similar_length_carry_little_padding(data):
+    batches = ordered_batches(data, 8, by_length(data), torch.device("cpu"), "test")
+    padded = sum(batch["input_ids"].numel() for batch in batches)
+    assert padded == sum(data.lengths)
+
+
+def test_texts_are_truncated(data):
+    short = EncodedTexts(tiny.table(4), tiny.tokenizer(), max_length=3)
+    assert max(short.lengths) == 3
