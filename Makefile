@@ -1,19 +1,22 @@
 # make repro: the environment, then the default run.  make test: the tests.
 PYTHON ?= python3
 VENV := .venv
-ACTIVATE := . $(VENV)/bin/activate
+# DVC's stages call python, and its queue worker calls dvc: both have to be those of the environment.
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .PHONY: repro test lint compare
 
 repro: $(VENV)/.installed
-	$(ACTIVATE) && dvc repro
+	dvc repro
 	@cat reports/results.md
 
 test: $(VENV)/.installed
-	$(ACTIVATE) && ruff check . && ruff format --check . && pytest
+	ruff check .
+	ruff format --check .
+	pytest
 
 compare: $(VENV)/.installed
-	$(ACTIVATE) && dvc exp show --only-changed
+	dvc exp show --no-pager --only-changed --drop '.*/|Created|State|Executor' 
 
 # requirements.lock is exact; torch comes from it in the build that fits the machine.
 $(VENV)/.installed: requirements.lock

@@ -36,6 +36,7 @@ def read_summary() -> dict[str, Any]:
 
 def write_json(path: Path, content: Any) -> None:
     """Write indented JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 

@@ -5,11 +5,11 @@ import torch
 from artifacts import cell, read_matrix
 from network import Network
 
+from lgtm.determinism import make_deterministic
 from lgtm.losses import DistillationLoss, HiddenMatching, LabelLoss
 from lgtm.pairs import load_pair
 from lgtm.params import load_params
 from lgtm.stage import run
-from lgtm.training import make_deterministic
 
 
 def main(seed: int, arm: str) -> None:

@@ -10,12 +10,12 @@ from artifacts import EVALUATION, TIMINGS, cell, read_role, write_json
 from lgtm.metrics import agreement, evaluate_logits
 from network import Network
 
+from lgtm.determinism import make_deterministic
 from lgtm.encoding import ordered_batches
 from lgtm.errors import UserError
 from lgtm.losses import inputs_of
 from lgtm.params import load_params
 from lgtm.stage import run
-from lgtm.training import make_deterministic
 
 
 def main() -> None:

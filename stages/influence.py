@@ -5,6 +5,7 @@ from artifacts import cell, read_matrix, read_role, write_table
 from network import Network
 from safetensors.torch import load_file
 
+from lgtm.determinism import make_deterministic
 from lgtm.encoding import by_length, ordered_batches
 from lgtm.influence import (
     distillation_influence,
@@ -17,7 +18,6 @@ from lgtm.influence import (
 )
 from lgtm.params import load_params
 from lgtm.stage import run
-from lgtm.training import make_deterministic
 
 
 def main(seed: int) -> None:

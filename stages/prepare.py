@@ -7,11 +7,11 @@ from artifacts import DATA, INIT, write_json
 from lgtm.splits import assign_roles, plant_noise
 from lgtm.tasks import load_card, read_splits
 
+from lgtm.determinism import make_deterministic
 from lgtm.models import starting_network, train_wordpiece
 from lgtm.pairs import load_pair
 from lgtm.params import load_params
 from lgtm.stage import run
-from lgtm.training import make_deterministic
 
 
 def main() -> None:

@@ -4,11 +4,11 @@ from artifacts import INIT, cell
 from network import Network
 from safetensors.torch import save_file
 
+from lgtm.determinism import make_deterministic
 from lgtm.losses import LabelLoss
 from lgtm.pairs import load_pair
 from lgtm.params import load_params
 from lgtm.stage import run
-from lgtm.training import make_deterministic
 
 
 def main(seed: int) -> None:

@@ -30,10 +30,10 @@ class Lesson:
         import torch
         from network import Network
 
+        from lgtm.determinism import make_deterministic
         from lgtm.influence import unit_scale
         from lgtm.losses import TailoringLoss
         from lgtm.pairs import load_pair
-        from lgtm.training import make_deterministic
 
         make_deterministic(self.seed)
         settings = self.params.teacher_tailored.retrain

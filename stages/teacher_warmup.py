@@ -3,11 +3,11 @@
 from artifacts import INIT, cell, read_role, write_table
 from network import Network
 
+from lgtm.determinism import make_deterministic
 from lgtm.losses import LabelLoss
 from lgtm.pairs import load_pair
 from lgtm.params import load_params
 from lgtm.stage import run
-from lgtm.training import make_deterministic
 
 
 def main(seed: int) -> None:

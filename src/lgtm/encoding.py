@@ -45,7 +45,7 @@ def ordered_batches(
 ) -> Iterator[dict[str, torch.Tensor]]:
     """Batches in a given order of rows, on a device, with a progress bar."""
     loader = DataLoader(data, batch_size, sampler=order, collate_fn=data.collate)
-    for batch in tqdm(loader, desc=description, unit="batch", mininterval=1.0, leave=False):
+    for batch in tqdm(loader, desc=description, unit="batch", mininterval=1.0, delay=3.0, leave=False):
         yield {name: value.to(device) for name, value in batch.items()}
 
 

@@ -27,12 +27,6 @@ class Fitted:
     second_moments: dict[str, Tensor]
 
 
-def make_deterministic(seed: int) -> None:
-    """Seed every generator and choose deterministic kernels: the same machine gives the same bytes."""
-    set_seed(seed)
-    torch.use_deterministic_algorithms(True)
-
-
 def fit(
     model: nn.Module,
     loss: Loss,

@@ -1,0 +1,174 @@
+"""The report's figures. Every function takes tables and returns a figure; nothing here has global state.
+
+Colours are Okabe and Ito's, which colour-blind readers can tell apart. An arm has the same colour in all figures.
+"""
+
+from io import BytesIO
+from itertools import cycle, product
+
+import numpy as np
+import pandas as pd
+from matplotlib import color_sequences, rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lgtm.statistics import Interval, interval, paired_difference
+
+BLACK, ORANGE, SKY, GREEN, _, BLUE, VERMILION, PURPLE = color_sequences["okabe_ito"]
+GREY = "0.35"
+# After six arms the colours come again, with another line.
+ARM_STYLES = list(product(("-", "--", ":"), (GREEN, BLUE, ORANGE, VERMILION, PURPLE, SKY)))
+STYLE = {
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "0.9",
+    "legend.frameon": False,
+}
+WIDTH = 7.5
+BINS = 61
+
+
+def png(figure: Figure) -> bytes:
+    """A figure as PNG at 150 dots per inch; the same figure gives the same bytes."""
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=150, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+@rc_context(STYLE)
+def arms_figure(students: pd.DataFrame, teacher: pd.Series, label: str) -> Figure:
+    """Students by arm, against the warmed-up teacher.
+
+    students: seeds × arms; teacher: by seed; both in the unit that `label`, the axis's, names.
+    """
+    figure, axes = _rows("Students by arm", list(students))
+    reference = interval(teacher)
+    axes.axvline(reference["mean"], color=GREY, linestyle="--", linewidth=1.2, label="warmed-up teacher, mean")
+    if reference["low"] is not None:
+        band = "its 95 % interval"
+        axes.axvspan(reference["low"], reference["high"], color=GREY, alpha=0.12, linewidth=0, label=band)
+    for row, (arm, (_, colour)) in enumerate(_styles(students).items()):
+        _draw_row(axes, row, students[arm], interval(students[arm]), colour)
+    axes.set_xlabel(label)
+    figure.legend(loc="outside upper right", ncols=2)
+    _caption(figure, _meaning(len(students)))
+    return figure
+
+
+@rc_context(STYLE)
+def differences_figure(students: pd.DataFrame, pairs: list[tuple[str, str]], label: str) -> Figure:
+    """Differences a − b between arms, paired by seed. students: seeds × arms, in the unit of `label`, the axis's."""
+    figure, axes = _rows("Differences between arms, paired by seed", [f"{a} − {b}" for a, b in pairs])
+    axes.axvline(0, color=BLACK, linewidth=1)
+    styles = _styles(students)
+    for row, (a, b) in enumerate(pairs):
+        difference = paired_difference(students[a], students[b])
+        _draw_row(axes, row, students[a] - students[b], difference, styles[a][1])
+    axes.set_xlabel(label)
+    _caption(figure, f"{_meaning(len(students))} Right of zero: the first arm is better.")
+    return figure
+
+
+@rc_context(STYLE)
+def curves_figure(curves: pd.DataFrame, arms: list[str], label: str) -> Figure:
+    """Learning curves: a panel per phase, in the table's order, and a line per arm.
+
+    curves: phase, arm, seed, step (optimizer steps) and value (in the unit of `label`). What precedes the arms carries
+    a name that is not in `arms`.
+    """
+    phases = list(curves["phase"].unique())
+    rows = -(-len(phases) // 2)
+    figure = Figure(figsize=(WIDTH, 0.8 + 2.3 * rows), layout="constrained")
+    figure.suptitle("Learning curves", x=0.01, ha="left", fontweight="bold")
+    figure.supylabel(label, fontsize=9)
+    panels = iter(figure.subplots(rows, 2, sharey=True, squeeze=False).flat)
+    styles = _styles(arms)
+    for phase, axes in zip(phases, panels, strict=False):
+        for arm, lines in curves[curves["phase"] == phase].groupby("arm", sort=False):
+            values = lines.groupby("step")["value"].agg(["mean", "min", "max"])
+            line, colour = styles.get(arm, ("-", BLACK))
+            axes.plot(values["mean"], line, marker="o", markersize=3, linewidth=1.3, color=colour, label=arm)
+            axes.fill_between(values.index, values["min"], values["max"], color=colour, alpha=0.15, linewidth=0)
+            if arm in styles:
+                axes.legend(loc="lower right")
+        axes.set(title=phase, xlabel="optimizer steps", xlim=(0, None))
+    for axes in panels:
+        axes.set_axis_off()
+    _caption(figure, f"Line: mean over {_count(curves['seed'])}. Band: lowest to highest seed.")
+    return figure
+
+
+@rc_context(STYLE)
+def influence_figure(scores: pd.DataFrame) -> Figure:
+    """Distribution of the influence over train, under the warm teacher and under the label, flips apart.
+
+    scores: seed, influence, influence_label, planted (whether the label is a planted flip); a row per sample and seed.
+    """
+    figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
+    figure.suptitle("Distillation influence of the training samples", x=0.01, ha="left", fontweight="bold")
+    figure.supylabel("share of the group, %", fontsize=9)
+    groups = {"as given": ~scores["planted"], "planted flips": scores["planted"]}
+    panels = {"influence": "Under the warmed-up teacher", "influence_label": "Under the label"}
+    for axes, (column, title) in zip(figure.subplots(1, 2), panels.items(), strict=True):
+        limit = float(np.percentile(scores[column].abs(), 99)) or 1.0
+        for (name, rows), colour in zip(groups.items(), (BLUE, VERMILION), strict=True):
+            if rows.any():
+                values = scores.loc[rows, column].clip(-limit, limit)
+                share = np.full(len(values), 100 / len(values))
+                bins = np.linspace(-limit, limit, BINS)
+                axes.hist(values, bins, weights=share, histtype="stepfilled", color=colour, alpha=0.35)
+                axes.hist(values, bins, weights=share, histtype="step", color=colour, label=name)
+                axes.axvline(scores.loc[rows, column].mean(), color=colour, linestyle="--", linewidth=1.2)
+        axes.axvline(0, color=BLACK, linewidth=1)
+        axes.set(title=title, xlabel="← hurts    influence (nats per unit step)    helps →")
+    axes.legend(loc="upper left")
+    _caption(
+        figure,
+        f"Pooled over {_count(scores['seed'])}. Dashed: group means. The outer 1 % by size stand in the end bins.",
+    )
+    return figure
+
+
+def _rows(title: str, names: list[str]) -> tuple[Figure, Axes]:
+    """A figure with a row per name, the first one on top."""
+    figure = Figure(figsize=(WIDTH, 1.4 + 0.42 * len(names)), layout="constrained")
+    figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
+    axes = figure.subplots()
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.grid(False, axis="y")
+    axes.tick_params(axis="y", length=0)
+    return figure, axes
+
+
+def _draw_row(axes: Axes, row: int, values: pd.Series, over_seeds: Interval, colour) -> None:
+    axes.plot(values, np.full(len(values), row + 0.22), "o", markersize=4, color=colour, alpha=0.5, markeredgewidth=0)
+    if over_seeds["low"] is not None:
+        axes.hlines(row, over_seeds["low"], over_seeds["high"], color=colour, linewidth=2)
+    axes.plot(over_seeds["mean"], row, "o", markersize=8, color=colour)
+
+
+def _styles(arms) -> dict[str, tuple]:
+    """Line and colour of every arm."""
+    return dict(zip(arms, cycle(ARM_STYLES), strict=False))
+
+
+def _meaning(seeds: int) -> str:
+    if seeds == 1:
+        return "One seed: no interval."
+    return f"Large dot: mean over {seeds} seeds. Bar: 95 % Student-t interval over seeds. Small dots: single seeds."
+
+
+def _count(seeds: pd.Series) -> str:
+    number = seeds.nunique()
+    return f"{number} seed{'s' if number > 1 else ''}"
+
+
+def _caption(figure: Figure, text: str) -> None:
+    # The one text at the bottom that the constrained layout makes room for.
+    figure.supxlabel(text, x=0.01, ha="left", fontsize=8, color=GREY)

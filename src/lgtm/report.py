@@ -1,0 +1,357 @@
+"""What the report says: the tables of a run, its metrics, its verdicts and its page."""
+
+import html
+import re
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from lgtm.errors import UserError
+from lgtm.statistics import Interval, interval, paired_difference, separation
+
+WARMUP = "warmup"  # the arm's name for what precedes the arms
+BASELINES = ("kd", "control")
+HEADLINES = ("tailored-kd", "tailored-control")
+DISTILLATION = "Student, distillation"  # the phase of the learning curves
+SIZES = ("parameters", "megabytes")
+LABELS = {
+    "accuracy": "accuracy, %",
+    "f1": "F1, %",
+    "macro_f1": "macro F1, %",
+    "matthews": "Matthews correlation × 100",
+}
+LONGEST_TEXT = 240
+Metrics = dict[str, Any]
+
+
+def select_cells(results: pd.DataFrame, seeds: list[int], arms: list[str]) -> pd.DataFrame:
+    """The listed seeds and arms of evaluate's long table, one row per model, arm and seed, one column per metric.
+
+    results: seed, arm, model, part, metric, value. The first part's metrics keep their names, another part's get
+    `_<part>`. Raises UserError when a listed cell is missing; what is not listed is left out.
+    """
+    listed = results[results["seed"].isin(seeds) & results["arm"].isin([WARMUP, *arms])]
+    first = results["part"].iloc[0]
+    # A model is as large on one part as on another.
+    listed = listed[(listed["part"] == first) | ~listed["metric"].isin(SIZES)]
+    names = listed["metric"].where(listed["part"] == first, listed["metric"] + "_" + listed["part"])
+    cells = listed.assign(metric=names).pivot(index=["model", "arm", "seed"], columns="metric", values="value")
+    models = [("teacher", arm) for arm in (WARMUP, *retrained(cells, arms))]
+    models += [("student", arm) for arm in (WARMUP, *arms)]
+    expected = [(*model, seed) for model in models for seed in seeds]
+    for model, arm, seed in expected:
+        if (model, arm, seed) not in cells.index:
+            raise UserError(
+                f"work/evaluation: no {model} of {arm}, seed {seed}, which params.yaml lists; run dvc repro"
+            )
+    return cells.loc[expected, list(names.unique())]
+
+
+def retrained(cells: pd.DataFrame, arms: list[str]) -> list[str]:
+    """The arms that have a teacher of their own. One that has it for one seed has to have it for all."""
+    teachers = cells.loc["teacher"].index.unique("arm")
+    return [arm for arm in arms if arm in teachers]
+
+
+def per_seed(cells: pd.DataFrame, arms: list[str], metric: str) -> pd.DataFrame:
+    """A metric of the students, seeds × arms."""
+    return pd.DataFrame({arm: cells.loc[("student", arm), metric] for arm in arms})
+
+
+def pairs(arms: list[str]) -> list[tuple[str, str]]:
+    """The comparisons (a, b), to be read a − b: every arm against every baseline there is, each pair once."""
+    baselines = [b for b in BASELINES if b in arms]
+    return [(a, b) for i, b in enumerate(baselines) for a in arms if a != b and a not in baselines[:i]]
+
+
+def summarise(cells: pd.DataFrame, arms: list[str]) -> Metrics:
+    """All metrics as means with intervals over seeds: the content of reports/metrics.json, in fractions and nats.
+
+    cells: of select_cells. Returns arms (students), warm_student, teachers, and differences of students by seed.
+    """
+    teachers = cells.loc["teacher"].index.unique("arm")
+    compared = [metric for metric in cells if metric not in SIZES]
+    return {
+        "arms": {arm: _intervals(cells.loc[("student", arm)]) for arm in arms},
+        "warm_student": _intervals(cells.loc[("student", WARMUP)]),
+        "teachers": {arm: _intervals(cells.loc[("teacher", arm)]) for arm in teachers},
+        "differences": {
+            f"{a}-{b}": {
+                metric: paired_difference(cells.loc[("student", a), metric], cells.loc[("student", b), metric])
+                for metric in compared
+            }
+            for a, b in pairs(arms)
+        },
+    }
+
+
+def _intervals(models: pd.DataFrame) -> dict[str, Interval]:
+    """An interval per metric that these models have (a teacher has no agreement with its teacher)."""
+    return {metric: interval(values) for metric, values in models.dropna(axis="columns", how="all").items()}
+
+
+def headline(metrics: Metrics, official: str) -> Metrics:
+    """The few numbers for `dvc exp show`, in percent and percentage points: every arm, and what tailoring gives."""
+    arms = {arm: round(100 * values[official]["mean"], 2) for arm, values in metrics["arms"].items()}
+    differences = {
+        name: {key: _points(metrics["differences"][name][official][key]) for key in ("mean", "low", "high")}
+        for name in HEADLINES
+        if name in metrics["differences"]
+    }
+    return {official: arms} | differences
+
+
+def _points(fraction: float | None) -> float | None:
+    return None if fraction is None else round(100 * fraction, 2)
+
+
+def verdict(name: str, difference: Interval) -> str:
+    """One sentence on a difference a-b of fractions, for the reader who reads nothing else."""
+    a, b = name.split("-")
+    n = difference["n"]
+    seen = f"{a} − {b}: {show(difference, signed=True, unit=' points')}, {n} seed{'s' if n > 1 else ''}"
+    if n < 3:
+        return f"{seen}: too few seeds for a verdict"
+    if difference["low"] > 0:
+        return f"{seen}: {a} is better"
+    if difference["high"] < 0:
+        return f"{seen}: {a} is worse"
+    return f"{seen}: not distinguishable from zero"
+
+
+def show(value: Interval, metric: str = "", *, signed: bool = False, unit: str = "") -> str:
+    """An interval as text, `74.0 [72.1, 75.9]`: nll in nats, everything else × 100."""
+    scale, digits = (1, 3) if metric.startswith("nll") else (100, 1)
+
+    def number(x: float) -> str:
+        return format(scale * x, f"{'+' if signed else ''}z.{digits}f").replace("-", "−")
+
+    if value["low"] is None:
+        return f"{number(value['mean'])}{unit}"
+    return f"{number(value['mean'])}{unit} [{number(value['low'])}, {number(value['high'])}]"
+
+
+def distillation_curves(curves: pd.DataFrame, arms: list[str]) -> pd.DataFrame:
+    """What `dvc plots` draws: a column `step`, and one per arm with the mean over seeds of its distilled students.
+
+    curves: phase, arm, seed, step, value.
+    """
+    distilled = curves[curves["phase"] == DISTILLATION]
+    return distilled.pivot_table(index="step", columns="arm", values="value")[arms].reset_index()
+
+
+def join_scores(scores: pd.DataFrame, train: pd.DataFrame) -> pd.DataFrame:
+    """Influence per seed and sample (seed, sample_id, influence, influence_label) with the samples' columns.
+
+    Adds `planted`: whether the label is not the true one.
+    """
+    joined = scores.merge(train, on="sample_id", validate="many_to_one")
+    return joined.assign(planted=joined["label"] != joined["true_label"])
+
+
+def influence_quality(scores: pd.DataFrame) -> dict[str, Interval]:
+    """Over seeds: the share of samples that help, and, where flips were planted, how well a low score finds them.
+
+    scores: of join_scores. The latter is the area under the ROC curve, for both influences.
+    """
+    by_seed = scores.groupby("seed")
+    quality = {"share_helpful": interval(by_seed["influence"].apply(lambda values: (values > 0).mean()))}
+    if scores["planted"].any():
+        for column in ("influence", "influence_label"):
+            quality[f"auc_{column}"] = interval([separation(seed[column], seed["planted"]) for _, seed in by_seed])
+    return quality
+
+
+def rank_samples(scores: pd.DataFrame) -> pd.DataFrame:
+    """One row per sample with its mean influence over seeds, the most helpful first, and in how many seeds it helps."""
+    by_sample = scores.groupby("sample_id", sort=True)
+    samples = by_sample.first().assign(
+        influence=by_sample["influence"].mean(),
+        helps=by_sample["influence"].agg(lambda values: int((values > 0).sum())),
+    )
+    return samples.sort_values("influence", ascending=False, kind="stable").reset_index()
+
+
+def escape(text: str) -> str:
+    """A text as it stands, on one line, inside a markdown table; cut when it is long."""
+    text = " ".join(text.split())
+    if len(text) > LONGEST_TEXT:
+        text = text[: LONGEST_TEXT - 1] + "…"
+    return re.sub(r"([\\`*_\[\]|~$])", r"\\\1", html.escape(text, quote=False))
+
+
+def markdown_table(header: list[str], rows: list[list[str]]) -> str:
+    """A markdown table, its first column to the left and the others to the right."""
+    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+PAGE = """\
+# Results: task `{{ task }}`, pair `{{ pair }}`
+
+Seeds {{ seeds | join(", ") }}; {{ "{:,}".format(test_rows) }} test rows
+{%- if parts | length > 1 %} in the parts {{ parts | join(", ") }} (columns without a part's name are {{ parts[0] }})
+{%- endif %}; official metric: {{ official }}.
+
+Every figure is a mean over seeds with its 95 % Student-t interval in brackets. The intervals cover the randomness of
+training, not the choice of the test rows, and are not corrected for the number of comparisons. NLL is in nats;
+everything else is × 100 (percent).
+{%- if seeds | length < 3 %} **With so few seeds, nothing here is settled.**{% endif %}
+
+## Verdicts
+{% for line in verdicts %}
+- {{ line }}
+{%- else %}
+None of the arms is a baseline ({{ baselines | join(", ") }}), so there is nothing to compare.
+{%- endfor %}
+
+## Students
+
+{{ students }}
+
+`agreement` is the share of test rows on which the student predicts the same as its own teacher (`ce` has none, and
+is held against the warmed-up one). `{{ warmup }}` is the student from which every arm starts.
+
+![Students by arm](figures/arms.png)
+{% if differences %}
+## Differences
+
+In percentage points (NLL in nats), paired by seed. Lower is better for `nll` and `ece`.
+
+{{ differences }}
+
+![Differences between arms](figures/differences.png)
+{% endif %}
+## Teachers
+
+{{ teachers }}
+
+An arm without a row of its own uses the `{{ warmup }}` teacher, or none.
+
+## Learning curves
+
+![Learning curves](figures/curves.png)
+
+## Influence
+
+Above zero, a small step on the sample lowers the feedback loss. Under the warmed-up teacher, {{ share_helpful }} % of
+the training samples are above zero.
+{%- if auc_influence %} Label flips were planted in {{ planted }} % of train. The area under the ROC curve with which a
+low influence finds them (50 is chance) is {{ auc_influence }} under the warmed-up teacher and {{ auc_label }} under
+the label.
+{%- endif %}
+
+![Distribution of the influence](figures/influence.png)
+
+### Most helpful
+
+{{ helpful }}
+
+### Least helpful
+
+{{ harmful }}
+
+Influence is the mean over seeds, under the warmed-up teacher; "helps in" counts the seeds where it is above zero.
+
+## Sizes
+
+{{ sizes }}
+"""
+
+
+def results_page(
+    *,
+    task: str,
+    pair: str,
+    seeds: list[int],
+    summary: dict[str, Any],
+    parts: list[str],
+    metrics: Metrics,
+    samples: pd.DataFrame,
+    shown: int,
+) -> str:
+    """The results as a markdown page.
+
+    summary: of prepare (labels, metrics, roles); parts: of the test role; metrics: of summarise, with
+    influence_quality as `influence`; samples: of rank_samples, of which `shown` are shown at each end.
+    """
+    students = {WARMUP: metrics["warm_student"], **metrics["arms"]}
+    differences = metrics["differences"]
+    quality = metrics["influence"]
+    labels, official = summary["labels"], summary["metrics"][0]
+    return jinja2.Template(PAGE, undefined=jinja2.StrictUndefined, keep_trailing_newline=True).render(
+        task=task,
+        pair=pair,
+        seeds=seeds,
+        test_rows=summary["roles"]["test"]["rows"],
+        parts=parts,
+        official=LABELS[official],
+        warmup=WARMUP,
+        baselines=BASELINES,
+        verdicts=[verdict(name, values[official]) for name, values in differences.items()],
+        students=_models_table("student", students),
+        teachers=_models_table("teacher", metrics["teachers"]),
+        differences=_differences_table(differences),
+        share_helpful=show(quality["share_helpful"]),
+        planted=f"{100 * samples['planted'].mean():.0f}",
+        auc_influence=show(quality["auc_influence"]) if "auc_influence" in quality else None,
+        auc_label=show(quality["auc_influence_label"]) if "auc_influence_label" in quality else None,
+        helpful=_samples_table(samples.head(shown), labels, len(seeds)),
+        harmful=_samples_table(samples.tail(shown)[::-1], labels, len(seeds)),
+        sizes=_sizes_table(metrics),
+    )
+
+
+def _models_table(kind: str, models: dict[str, dict[str, Interval]]) -> str:
+    columns = [metric for metric in next(iter(models.values())) if metric not in SIZES]
+    rows = [
+        [name, *(show(values[metric], metric) for metric in columns), str(values[columns[0]]["n"])]
+        for name, values in models.items()
+    ]
+    return markdown_table([kind, *columns, "seeds"], rows)
+
+
+def _differences_table(differences: dict[str, dict[str, Interval]]) -> str:
+    if not differences:
+        return ""
+    columns = list(next(iter(differences.values())))
+    rows = [
+        [name.replace("-", " − "), *(show(values[metric], metric, signed=True) for metric in columns)]
+        for name, values in differences.items()
+    ]
+    return markdown_table(["difference", *columns], rows)
+
+
+def _samples_table(samples: pd.DataFrame, labels: list[str], seeds: int) -> str:
+    rows = [
+        [
+            _text(sample),
+            _label(sample, labels),
+            f"{sample['influence']:+.3g}".replace("-", "−"),
+            f"{sample['helps']} of {seeds}",
+        ]
+        for _, sample in samples.iterrows()
+    ]
+    return markdown_table(["text", "label", "influence", "helps in"], rows)
+
+
+def _text(sample: pd.Series) -> str:
+    texts = [escape(sample[column]) for column in ("text", "text_pair") if column in sample]
+    return " **/** ".join(texts)
+
+
+def _label(sample: pd.Series, labels: list[str]) -> str:
+    label = escape(labels[sample["label"]])
+    if sample["planted"]:
+        return f"{label} (planted flip; true: {escape(labels[sample['true_label']])})"
+    return label
+
+
+def _sizes_table(metrics: Metrics) -> str:
+    models = {"teacher": metrics["teachers"][WARMUP], "student": metrics["warm_student"]}
+    rows = [
+        [name, f"{values['parameters']['mean']:,.0f}", f"{values['megabytes']['mean']:.1f}"]
+        for name, values in models.items()
+    ]
+    return markdown_table(["model", "parameters", "MB in fp32"], rows)

@@ -1,0 +1,109 @@
+"""Gather the listed seeds and arms into tables, figures and a page."""
+
+from pathlib import Path
+
+import pandas as pd
+from artifacts import EVALUATION, cell, read_role, read_summary, write_json
+
+from lgtm.errors import UserError
+from lgtm.params import load_params
+from lgtm.plots import arms_figure, curves_figure, differences_figure, influence_figure, png
+from lgtm.report import (
+    DISTILLATION,
+    LABELS,
+    WARMUP,
+    distillation_curves,
+    headline,
+    influence_quality,
+    join_scores,
+    pairs,
+    per_seed,
+    rank_samples,
+    results_page,
+    retrained,
+    select_cells,
+    summarise,
+)
+from lgtm.stage import run
+
+REPORTS = Path("reports")
+FIGURES = REPORTS / "figures"
+
+
+def main() -> None:
+    """Write results.md, metrics.json, summary.json, curves.csv and figures to reports."""
+    params, task = load_params(), read_summary()
+    official = task["metrics"][0]
+    results = pd.read_parquet(existing(EVALUATION / "results.parquet"))
+    cells = select_cells(results, params.seeds, params.arms)
+    scores = join_scores(read_scores(params.seeds), read_role("train"))
+    curves = read_curves(cells, params.seeds, params.arms, official)
+
+    metrics = summarise(cells, params.arms) | {"influence": influence_quality(scores)}
+    parts = list(results["part"].unique())
+    page = results_page(
+        task=params.task,
+        pair=params.pair,
+        seeds=params.seeds,
+        summary=task,
+        parts=parts,
+        metrics=metrics,
+        samples=rank_samples(scores),
+        shown=params.report.samples,
+    )
+    students = per_seed(cells, params.arms, official)
+    label = LABELS[official]
+    figures = {
+        "arms": arms_figure(100 * students, 100 * cells.loc[("teacher", WARMUP), official], f"{label} ({parts[0]})"),
+        "curves": curves_figure(curves.assign(value=100 * curves["value"]), params.arms, f"{label} (selection)"),
+        "influence": influence_figure(scores),
+    }
+    if compared := pairs(params.arms):
+        figures["differences"] = differences_figure(100 * students, compared, f"points of {label} ({parts[0]})")
+    pictures = {name: png(figure) for name, figure in figures.items()}
+
+    FIGURES.mkdir(parents=True, exist_ok=True)
+    for name, picture in pictures.items():
+        (FIGURES / f"{name}.png").write_bytes(picture)
+    distillation_curves(curves, params.arms).to_csv(REPORTS / "curves.csv", index=False)
+    (REPORTS / "results.md").write_text(page, encoding="utf-8")
+    write_json(REPORTS / "metrics.json", metrics)
+    write_json(REPORTS / "summary.json", headline(metrics, official))
+
+
+def existing(path: Path) -> Path:
+    """The path of a listed cell's file. Raises UserError when it is not there."""
+    if not path.is_file():
+        raise UserError(f"{path}: not there, but params.yaml lists what it belongs to; run dvc repro")
+    return path
+
+
+def read_scores(seeds: list[int]) -> pd.DataFrame:
+    """Influence of every train sample in every seed: seed, sample_id, influence, influence_label."""
+    columns = ["sample_id", "influence", "influence_label"]
+    tables = [
+        pd.read_parquet(existing(cell(seed, "influence") / "influence.parquet"), columns=columns).assign(seed=seed)
+        for seed in seeds
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def read_curves(cells: pd.DataFrame, seeds: list[int], arms: list[str], metric: str) -> pd.DataFrame:
+    """The metric on selection during every training run: phase, arm, seed, step, value."""
+    runs = [
+        ("Teacher, warm-up", WARMUP, ("teacher",)),
+        *(("Teacher, further training", arm, (arm, "teacher")) for arm in retrained(cells, arms)),
+        ("Student, warm-up", WARMUP, ("student",)),
+        *((DISTILLATION, arm, (arm, "student")) for arm in arms),
+    ]
+    tables = []
+    for phase, arm, folder in runs:
+        for seed in seeds:
+            path = existing(cell(seed, *folder) / "live/plots/metrics/selection" / f"{metric}.tsv")
+            table = pd.read_csv(path, sep="\t").rename(columns={metric: "value"})
+            tables.append(table.assign(phase=phase, arm=arm, seed=seed))
+    return pd.concat(tables, ignore_index=True)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,68 @@
+"""dvc.yaml against the code: every stage depends on the modules it imports, and on no others."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from lgtm.config import read_yaml
+from lgtm.params import Params
+
+ROOT = Path(__file__).parents[1]
+STAGES = read_yaml(ROOT / "dvc.yaml")["stages"]
+# They check input and cannot change a result: no schema has a default, and what they raise ends the run.
+CHECKS = {f"src/lgtm/{name}.py" for name in ("config", "errors", "pairs", "params", "stage", "arms/__init__")}
+
+
+def imported(path: Path) -> set[Path]:
+    """The project's own modules that a module imports anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            for base in (ROOT / "stages", ROOT / "src"):
+                for candidate in (base.joinpath(*parts).with_suffix(".py"), base.joinpath(*parts, "__init__.py")):
+                    if candidate.is_file():
+                        found.add(candidate)
+    return found
+
+
+def reached(path: Path) -> set[str]:
+    """The module and all that it imports, directly or not, as paths from the root; the checks are not entered."""
+    seen, todo = set(), [path]
+    while todo:
+        module = todo.pop()
+        name = str(module.relative_to(ROOT))
+        if name in CHECKS or name in seen or name == "src/lgtm/__init__.py":
+            continue
+        seen.add(name)
+        todo.extend(imported(module))
+    return seen
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_the_code_it_uses(stage):
+    declared = {dep for dep in STAGES[stage]["deps"] if dep.endswith(".py")}
+    per_arm = {"src/lgtm/arms/${item.arm}.py"} if stage == "teacher_tailored" else set()
+    assert declared == reached(ROOT / "stages" / f"{stage}.py") | per_arm
+
+
+def test_script_is_stage_is_section():
+    scripts = {path.stem for path in (ROOT / "stages").glob("*.py")} - {"artifacts", "network"}
+    assert scripts == set(STAGES) <= set(Params.model_fields)
+    for stage, definition in STAGES.items():
+        assert f" stages/{stage}.py" in definition["cmd"]
+        sections = [param for param in definition["params"] if isinstance(param, str)]
+        assert any(section.split(".")[0] == stage for section in sections)
+
+
+def test_only_evaluate_reads_the_test_role():
+    for path in (ROOT / "stages").glob("*.py"):
+        strings = {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
+        assert ("test" in strings) == (path.stem == "evaluate"), path

@@ -1,0 +1,314 @@
+"""The report stage on a synthetic workspace: what it says, what it must refuse, and what must leave no trace."""
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import report as stage
+import yaml
+from artifacts import DATA, EVALUATION, cell, write_json
+
+from lgtm.config import read_yaml
+from lgtm.errors import UserError
+from lgtm.report import escape, headline, pairs, select_cells, show, summarise, verdict
+
+SEEDS, ARMS = [1, 2, 3], ["ce", "kd", "control", "tailored"]
+PARAMS = stage.Path(__file__).parents[1] / "params.yaml"
+MEANS = {"warmup": 0.70, "ce": 0.74, "kd": 0.78, "control": 0.775, "tailored": 0.792}
+FIGURES = {"arms.png", "curves.png", "differences.png", "influence.png"}
+
+
+def write_workspace(root, seeds=SEEDS, arms=ARMS, parts=("test",), metrics=("accuracy",), flips=0.2, text_pair=False):
+    """Write what the report reads, with plausible numbers, for these seeds and arms."""
+    random = np.random.default_rng(0)
+    params = read_yaml(PARAMS) | {"seeds": list(seeds), "arms": list(arms)}
+    (root / "params.yaml").write_text(yaml.safe_dump(params))
+    train = _train(random, flips, text_pair)
+    (root / DATA).mkdir(parents=True)
+    train.to_parquet(root / DATA / "train.parquet")
+    roles = {"train": {"rows": len(train)}, "test": {"rows": 1000}}
+    write_json(root / DATA / "summary.json", {"labels": ["bad", "good"], "metrics": list(metrics), "roles": roles})
+
+    (root / EVALUATION).mkdir()
+    results = _results(random, seeds, arms, parts, metrics)
+    pd.DataFrame(results).to_parquet(root / EVALUATION / "results.parquet")
+
+    for seed in seeds:
+        (root / cell(seed, "influence")).mkdir(parents=True)
+        planted = train["label"] != train["true_label"]
+        noise = random.standard_t(3, size=(2, len(train)))
+        scores = train[["sample_id"]].assign(
+            influence=0.002 + 0.01 * noise[0] - 0.006 * planted, influence_label=0.015 * noise[1] - 0.02 * planted
+        )
+        scores.to_parquet(root / cell(seed, "influence") / "influence.parquet")
+        _curve(root, random, metrics[0], 0.91, 400, 10, seed, "teacher")
+        _curve(root, random, metrics[0], MEANS["warmup"], 120, 3, seed, "student")
+        for arm in arms:
+            _curve(root, random, metrics[0], MEANS[arm], 240, 6, seed, arm, "student")
+            if arm in ("control", "tailored"):
+                _curve(root, random, metrics[0], 0.9, 80, 2, seed, arm, "teacher")
+
+
+def _train(random, flips, text_pair):
+    rows = 1200
+    true = random.integers(2, size=rows)
+    label = np.where(random.random(rows) < flips, 1 - true, true)
+    texts = [
+        f"the film was not {('bad', 'good')[i]} at all, and <b>review</b> {n} | ends *here*" for n, i in enumerate(true)
+    ]
+    ids = [f"train-{n}" for n in range(rows)]
+    train = pd.DataFrame({"sample_id": ids, "text": texts, "label": label, "true_label": true})
+    return train.assign(text_pair="a second text") if text_pair else train
+
+
+def _results(random, seeds, arms, parts, metrics):
+    results = []
+    for seed in seeds:
+        luck = 0.006 * random.normal()
+        for arm in ("warmup", *arms):
+            models = ("teacher", "student") if arm in ("warmup", "control", "tailored") else ("student",)
+            for model in models:
+                mean = 0.91 if model == "teacher" else MEANS[arm]
+                for part in parts:
+                    values = {name: mean + luck + 0.004 * random.normal() for name in metrics}
+                    values |= {"nll": 0.5 + 0.02 * random.normal(), "ece": 0.05 + 0.005 * random.normal()}
+                    if model == "student":
+                        values["agreement"] = 0.85 + 0.01 * random.normal()
+                    values["parameters"] = 1_800_000 if model == "teacher" else 400_000
+                    values["megabytes"] = 4 * values["parameters"] / 1e6
+                    where = {"seed": seed, "arm": arm, "model": model, "part": part}
+                    results += [where | {"metric": name, "value": value} for name, value in values.items()]
+    return results
+
+
+def _curve(root, random, metric, end, steps, points, *where):
+    folder = root / cell(*where) / "live/plots/metrics/selection"
+    folder.mkdir(parents=True)
+    step = np.linspace(steps / points, steps, points).astype(int)
+    value = end - 0.3 * np.exp(-4 * step / steps) + 0.006 * random.normal(size=points)
+    pd.DataFrame({"step": step, metric: value}).to_csv(folder / f"{metric}.tsv", sep="\t", index=False)
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    """A function that writes a workspace with these settings and makes it the current folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(**settings):
+        write_workspace(tmp_path, **settings)
+        return tmp_path
+
+    return write
+
+
+def relist(**changes):
+    """Change the lists of params.yaml, as a user does, and nothing else."""
+    params = read_yaml("params.yaml") | changes
+    stage.Path("params.yaml").write_text(yaml.safe_dump(params))
+
+
+def read_reports():
+    metrics = json.loads((stage.REPORTS / "metrics.json").read_text())
+    summary = json.loads((stage.REPORTS / "summary.json").read_text())
+    return metrics, summary, (stage.REPORTS / "results.md").read_text()
+
+
+def written():
+    return {str(path): path.read_bytes() for path in stage.REPORTS.rglob("*") if path.is_file()}
+
+
+def test_the_report(workspace):
+    workspace()
+    stage.main()
+    metrics, summary, page = read_reports()
+
+    assert list(metrics["arms"]) == ARMS
+    assert list(metrics["teachers"]) == ["warmup", "control", "tailored"]
+    assert list(metrics["arms"]["kd"]) == ["accuracy", "nll", "ece", "agreement", "parameters", "megabytes"]
+    assert "agreement" not in metrics["teachers"]["warmup"]
+    assert list(metrics["differences"]) == [
+        "ce-kd", "control-kd", "tailored-kd", "ce-control", "tailored-control"
+    ]  # fmt: skip
+    results = pd.read_parquet(EVALUATION / "results.parquet")
+    kd = results.query("arm == 'kd' and metric == 'accuracy'")["value"]
+    assert metrics["arms"]["kd"]["accuracy"]["mean"] == pytest.approx(kd.mean())
+    difference = metrics["differences"]["tailored-kd"]["accuracy"]
+    means = [metrics["arms"][arm]["accuracy"]["mean"] for arm in ("tailored", "kd")]
+    assert difference["mean"] == pytest.approx(means[0] - means[1])
+    assert difference["n"] == 3
+
+    assert list(summary) == ["accuracy", "tailored-kd", "tailored-control"]
+    assert summary["accuracy"]["kd"] == round(100 * kd.mean(), 2)
+    assert summary["tailored-kd"]["low"] == round(100 * difference["low"], 2)
+
+    assert {path.name for path in stage.FIGURES.iterdir()} == FIGURES
+    assert set(re.findall(r"\]\(figures/(.*?)\)", page)) == FIGURES
+    assert "Seeds 1, 2, 3; 1,000 test rows" in page
+    curves = pd.read_csv(stage.REPORTS / "curves.csv")
+    assert list(curves) == ["step", *ARMS]
+    assert len(curves) == 6
+
+
+def test_the_samples_are_the_extremes_with_their_texts(workspace):
+    workspace()
+    stage.main()
+    page = read_reports()[2]
+    scores = pd.concat(pd.read_parquet(cell(seed, "influence") / "influence.parquet") for seed in SEEDS)
+    mean = scores.groupby("sample_id")["influence"].mean().sort_values()
+    train = pd.read_parquet(DATA / "train.parquet").set_index("sample_id")
+    sections = [re.findall(r"review&lt;/b&gt; (\d+) ", part) for part in page.split("### ")[1:]]
+    numbers = [[int(sample.removeprefix("train-")) for sample in ids] for ids in (mean.index[:-6:-1], mean.index[:5])]
+    assert [[int(number) for number in section] for section in sections] == numbers
+    worst = train.loc[mean.index[:5]]
+    assert page.count("planted flip; true:") >= (worst["label"] != worst["true_label"]).sum() > 0
+
+
+def test_what_is_not_listed_leaves_no_trace(workspace, tmp_path):
+    workspace(seeds=[1, 2], arms=["ce", "kd"])
+    stage.main()
+    expected = written()
+    # The same cells with others beside them.
+    results = pd.read_parquet(EVALUATION / "results.parquet")
+    stale = [results.assign(seed=9, value=0.0), results[results["arm"] == "kd"].assign(arm="tailored", value=0.0)]
+    pd.concat([*stale, results]).to_parquet(EVALUATION / "results.parquet")
+    (cell(1, "influence")).rename(cell(1, "influence"))
+    cell(9, "influence").mkdir(parents=True)
+    stage.main()
+    assert written() == expected
+
+
+def test_a_dropped_seed_and_arm_vanish_from_every_output(workspace):
+    workspace()
+    stage.main()
+    relist(seeds=[1, 3], arms=["ce", "kd", "control"])
+    stage.main()
+    metrics, summary, page = read_reports()
+    assert "tailored" not in json.dumps(metrics) + json.dumps(summary) + page
+    assert all(values["n"] == 2 for arm in metrics["arms"].values() for values in arm.values())
+    assert "Seeds 1, 3;" in page
+    assert "of 2 |" in page
+    assert page.count("too few seeds for a verdict") == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seeds": [1, 2, 3, 4]}, "no teacher of warmup, seed 4"),
+        ({"arms": ["ce", "kd", "tailored"]}, "no student of tailored, seed 1"),
+    ],
+)
+def test_a_listed_cell_that_is_missing_is_an_error(workspace, change, message):
+    workspace(arms=["ce", "kd"])
+    relist(**change)
+    with pytest.raises(UserError, match=message) as error:
+        stage.main()
+    assert "\n" not in str(error.value)
+    assert not stage.REPORTS.exists()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        EVALUATION / "results.parquet",
+        cell(2, "influence") / "influence.parquet",
+        cell(3, "kd", "student") / "live/plots/metrics/selection/accuracy.tsv",
+    ],
+)
+def test_a_missing_file_is_named_and_nothing_is_written(workspace, path):
+    workspace()
+    path.unlink()
+    with pytest.raises(UserError, match=str(path)):
+        stage.main()
+    assert not stage.REPORTS.exists()
+
+
+def test_a_teacher_missing_for_one_seed_is_an_error(workspace):
+    workspace()
+    results = pd.read_parquet(EVALUATION / "results.parquet")
+    gone = (results["model"] == "teacher") & (results["arm"] == "tailored") & (results["seed"] == 2)
+    with pytest.raises(UserError, match="no teacher of tailored, seed 2"):
+        select_cells(results[~gone], SEEDS, ARMS)
+
+
+def test_it_writes_the_same_bytes_again(workspace):
+    workspace()
+    stage.main()
+    first = written()
+    stage.main()
+    assert written() == first
+
+
+def test_one_seed_one_arm_no_flips(workspace):
+    workspace(seeds=[7], arms=["ce"], flips=0.0, text_pair=True)
+    stage.main()
+    metrics, summary, page = read_reports()
+    assert metrics["arms"]["ce"]["accuracy"]["low"] is None
+    assert list(metrics["influence"]) == ["share_helpful"]
+    assert list(summary) == ["accuracy"]
+    assert {path.name for path in stage.FIGURES.iterdir()} == FIGURES - {"differences.png"}
+    assert "nothing to compare" in page
+    assert "differences.png" not in page
+    assert "**/** a second text" in page
+    assert "None" not in page.replace("None of the arms", "")
+
+
+def test_several_parts_and_metrics(workspace):
+    workspace(parts=("matched", "mismatched"), metrics=("f1", "accuracy"))
+    stage.main()
+    metrics, summary, page = read_reports()
+    names = list(metrics["arms"]["kd"])
+    assert names[:4] == ["f1", "accuracy", "nll", "ece"]
+    assert {"f1_mismatched", "nll_mismatched", "agreement_mismatched"} <= set(names)
+    assert sum(name.startswith("parameters") for name in names) == 1
+    assert list(summary["f1"]) == ARMS
+    assert "matched, mismatched" in page
+
+
+def test_every_pair_is_compared_once_with_each_baseline():
+    assert pairs(["tailored", "control", "kd"]) == [("tailored", "kd"), ("control", "kd"), ("tailored", "control")]
+    assert pairs(["ce", "tailored"]) == []
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "n", "end"),
+    [
+        (0.001, 0.015, 3, "3 seeds: a is better"),
+        (-0.015, -0.001, 3, "3 seeds: a is worse"),
+        (-0.003, 0.019, 3, "3 seeds: not distinguishable from zero"),
+        (0.001, 0.015, 2, "2 seeds: too few seeds for a verdict"),
+        (None, None, 1, "1 seed: too few seeds for a verdict"),
+    ],
+)
+def test_verdicts(low, high, n, end):
+    sentence = verdict("a-b", {"mean": 0.008, "low": low, "high": high, "n": n})
+    assert sentence.startswith("a − b: +0.8 points")
+    assert sentence.endswith(end)
+
+
+def test_numbers_as_text():
+    value = {"mean": 0.008, "low": -0.0031, "high": 0.019, "n": 3}
+    assert show(value, "accuracy", signed=True) == "+0.8 [−0.3, +1.9]"
+    assert show(value, "nll_mismatched") == "0.008 [−0.003, 0.019]"
+    assert show({"mean": -1e-9, "low": None, "high": None, "n": 1}) == "0.0"
+
+
+def test_a_text_cannot_break_the_table():
+    assert escape("a | b\n*c* <img> `d`") == r"a \| b \*c\* &lt;img&gt; \`d\`"
+    assert len(escape("x" * 5000)) == 240
+
+
+def test_no_interval_is_null_in_the_summary():
+    cells = pd.DataFrame(
+        {"accuracy": [0.9, 0.7, 0.8, 0.81]},
+        index=pd.MultiIndex.from_tuples(
+            [("teacher", "warmup", 1), ("student", "warmup", 1), ("student", "kd", 1), ("student", "tailored", 1)],
+            names=["model", "arm", "seed"],
+        ),
+    )
+    summary = headline(summarise(cells, ["kd", "tailored"]), "accuracy")
+    assert summary == {
+        "accuracy": {"kd": 80.0, "tailored": 81.0},
+        "tailored-kd": {"mean": 1.0, "low": None, "high": None},
+    }
