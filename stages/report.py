@@ -10,7 +10,7 @@ from lgtm.params import load_params
 from lgtm.plots import arms_figure, curves_figure, differences_figure, influence_figure, png
 from lgtm.report import (
     DISTILLATION,
-    LABELS,
+    NAMES,
     WARMUP,
     distillation_curves,
     headline,
@@ -52,14 +52,16 @@ def main() -> None:
         shown=params.report.samples,
     )
     students = per_seed(cells, params.arms, official)
-    label = LABELS[official]
+    teacher = cells.loc[("teacher", WARMUP), official]
+    name, on = NAMES[official], parts[0]
     figures = {
-        "arms": arms_figure(100 * students, 100 * cells.loc[("teacher", WARMUP), official], f"{label} ({parts[0]})"),
-        "curves": curves_figure(curves.assign(value=100 * curves["value"]), params.arms, f"{label} (selection)"),
+        "arms": arms_figure(100 * students, 100 * teacher, f"{name} on {on}, %"),
+        "curves": curves_figure(curves.assign(value=100 * curves["value"]), params.arms, f"{name} on selection, %"),
         "influence": influence_figure(scores),
     }
     if compared := pairs(params.arms):
-        figures["differences"] = differences_figure(100 * students, compared, f"points of {label} ({parts[0]})")
+        unit = f"difference in {name} on {on}, percentage points"
+        figures["differences"] = differences_figure(100 * students, compared, unit)
     pictures = {name: png(figure) for name, figure in figures.items()}
 
     FIGURES.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib import color_sequences, rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from lgtm.statistics import Interval, interval, paired_difference
 
@@ -70,7 +71,7 @@ def differences_figure(students: pd.DataFrame, pairs: list[tuple[str, str]], lab
         difference = paired_difference(students[a], students[b])
         _draw_row(axes, row, students[a] - students[b], difference, styles[a][1])
     axes.set_xlabel(label)
-    _caption(figure, f"{_meaning(len(students))} Right of zero: the first arm is better.")
+    _caption(figure, f"{_meaning(len(students))}\nRight of zero the first arm is better.")
     return figure
 
 
@@ -94,11 +95,11 @@ def curves_figure(curves: pd.DataFrame, arms: list[str], label: str) -> Figure:
             line, colour = styles.get(arm, ("-", BLACK))
             axes.plot(values["mean"], line, marker="o", markersize=3, linewidth=1.3, color=colour, label=arm)
             axes.fill_between(values.index, values["min"], values["max"], color=colour, alpha=0.15, linewidth=0)
-            if arm in styles:
-                axes.legend(loc="lower right")
         axes.set(title=phase, xlabel="optimizer steps", xlim=(0, None))
     for axes in panels:
         axes.set_axis_off()
+    handles = [Line2D([], [], linestyle=line, color=colour, label=arm) for arm, (line, colour) in styles.items()]
+    figure.legend(handles=handles, loc="outside upper right", ncols=4)
     _caption(figure, f"Line: mean over {_count(curves['seed'])}. Band: lowest to highest seed.")
     return figure
 
@@ -107,26 +108,27 @@ def curves_figure(curves: pd.DataFrame, arms: list[str], label: str) -> Figure:
 def influence_figure(scores: pd.DataFrame) -> Figure:
     """Distribution of the influence over train, under the warm teacher and under the label, flips apart.
 
-    scores: seed, influence, influence_label, planted (whether the label is a planted flip); a row per sample and seed.
+    scores: seed, sample_id, influence, influence_label, planted (whether the label is a planted flip).
     """
     figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
-    figure.suptitle("Distillation influence of the training samples", x=0.01, ha="left", fontweight="bold")
+    figure.suptitle("Distillation influence", x=0.01, ha="left", fontweight="bold")
     figure.supylabel("share of the group, %", fontsize=9)
-    groups = {"as given": ~scores["planted"], "planted flips": scores["planted"]}
+    groups = {"labels as given": ~scores["planted"], "planted flips": scores["planted"]}
     panels = {"influence": "Under the warmed-up teacher", "influence_label": "Under the label"}
     for axes, (column, title) in zip(figure.subplots(1, 2), panels.items(), strict=True):
         limit = float(np.percentile(scores[column].abs(), 99)) or 1.0
         for (name, rows), colour in zip(groups.items(), (BLUE, VERMILION), strict=True):
             if rows.any():
                 values = scores.loc[rows, column].clip(-limit, limit)
+                label = f"{name} ({scores.loc[rows, 'sample_id'].nunique():,} samples)"
                 share = np.full(len(values), 100 / len(values))
                 bins = np.linspace(-limit, limit, BINS)
                 axes.hist(values, bins, weights=share, histtype="stepfilled", color=colour, alpha=0.35)
-                axes.hist(values, bins, weights=share, histtype="step", color=colour, label=name)
+                axes.hist(values, bins, weights=share, histtype="step", color=colour, label=label)
                 axes.axvline(scores.loc[rows, column].mean(), color=colour, linestyle="--", linewidth=1.2)
         axes.axvline(0, color=BLACK, linewidth=1)
         axes.set(title=title, xlabel="← hurts    influence (nats per unit step)    helps →")
-    axes.legend(loc="upper left")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=2)
     _caption(
         figure,
         f"Pooled over {_count(scores['seed'])}. Dashed: group means. The outer 1 % by size stand in the end bins.",

@@ -15,12 +15,7 @@ BASELINES = ("kd", "control")
 HEADLINES = ("tailored-kd", "tailored-control")
 DISTILLATION = "Student, distillation"  # the phase of the learning curves
 SIZES = ("parameters", "megabytes")
-LABELS = {
-    "accuracy": "accuracy, %",
-    "f1": "F1, %",
-    "macro_f1": "macro F1, %",
-    "matthews": "Matthews correlation × 100",
-}
+NAMES = {"accuracy": "accuracy", "f1": "F1", "macro_f1": "macro F1", "matthews": "Matthews correlation"}
 LONGEST_TEXT = 240
 Metrics = dict[str, Any]
 
@@ -45,7 +40,9 @@ def select_cells(results: pd.DataFrame, seeds: list[int], arms: list[str]) -> pd
             raise UserError(
                 f"work/evaluation: no {model} of {arm}, seed {seed}, which params.yaml lists; run dvc repro"
             )
-    return cells.loc[expected, list(names.unique())]
+    # A teacher has no metric that a student lacks.
+    columns = names[listed["model"] == "student"].unique()
+    return cells.loc[expected, list(columns)].sort_index()
 
 
 def retrained(cells: pd.DataFrame, arms: list[str]) -> list[str]:
@@ -70,12 +67,11 @@ def summarise(cells: pd.DataFrame, arms: list[str]) -> Metrics:
 
     cells: of select_cells. Returns arms (students), warm_student, teachers, and differences of students by seed.
     """
-    teachers = cells.loc["teacher"].index.unique("arm")
     compared = [metric for metric in cells if metric not in SIZES]
     return {
         "arms": {arm: _intervals(cells.loc[("student", arm)]) for arm in arms},
         "warm_student": _intervals(cells.loc[("student", WARMUP)]),
-        "teachers": {arm: _intervals(cells.loc[("teacher", arm)]) for arm in teachers},
+        "teachers": {arm: _intervals(cells.loc[("teacher", arm)]) for arm in (WARMUP, *retrained(cells, arms))},
         "differences": {
             f"{a}-{b}": {
                 metric: paired_difference(cells.loc[("student", a), metric], cells.loc[("student", b), metric])
@@ -92,18 +88,17 @@ def _intervals(models: pd.DataFrame) -> dict[str, Interval]:
 
 
 def headline(metrics: Metrics, official: str) -> Metrics:
-    """The few numbers for `dvc exp show`, in percent and percentage points: every arm, and what tailoring gives."""
+    """The few numbers for `dvc exp show`: every arm in percent, and what tailoring gives in percentage points.
+
+    A difference is one string, "+0.80 [−0.30, +1.90]", because DVC gives every number a column of its own.
+    """
     arms = {arm: round(100 * values[official]["mean"], 2) for arm, values in metrics["arms"].items()}
     differences = {
-        name: {key: _points(metrics["differences"][name][official][key]) for key in ("mean", "low", "high")}
+        name: show(metrics["differences"][name][official], signed=True, digits=2)
         for name in HEADLINES
         if name in metrics["differences"]
     }
     return {official: arms} | differences
-
-
-def _points(fraction: float | None) -> float | None:
-    return None if fraction is None else round(100 * fraction, 2)
 
 
 def verdict(name: str, difference: Interval) -> str:
@@ -120,9 +115,9 @@ def verdict(name: str, difference: Interval) -> str:
     return f"{seen}: not distinguishable from zero"
 
 
-def show(value: Interval, metric: str = "", *, signed: bool = False, unit: str = "") -> str:
-    """An interval as text, `74.0 [72.1, 75.9]`: nll in nats, everything else × 100."""
-    scale, digits = (1, 3) if metric.startswith("nll") else (100, 1)
+def show(value: Interval, metric: str = "", *, signed: bool = False, unit: str = "", digits: int = 1) -> str:
+    """An interval as text, `74.0 [72.1, 75.9]`: nll in nats with three digits, everything else × 100."""
+    scale, digits = (1, 3) if metric.startswith("nll") else (100, digits)
 
     def number(x: float) -> str:
         return format(scale * x, f"{'+' if signed else ''}z.{digits}f").replace("-", "−")
@@ -190,9 +185,9 @@ def markdown_table(header: list[str], rows: list[list[str]]) -> str:
 PAGE = """\
 # Results: task `{{ task }}`, pair `{{ pair }}`
 
-Seeds {{ seeds | join(", ") }}; {{ "{:,}".format(test_rows) }} test rows
+Seeds: {{ seeds | join(", ") }}; {{ "{:,}".format(test_rows) }} test rows
 {%- if parts | length > 1 %} in the parts {{ parts | join(", ") }} (columns without a part's name are {{ parts[0] }})
-{%- endif %}; official metric: {{ official }}.
+{%- endif %}; official metric: {{ official }}, in %.
 
 Every figure is a mean over seeds with its 95 % Student-t interval in brackets. The intervals cover the randomness of
 training, not the choice of the test rows, and are not corrected for the number of comparisons. NLL is in nats;
@@ -200,18 +195,21 @@ everything else is × 100 (percent).
 {%- if seeds | length < 3 %} **With so few seeds, nothing here is settled.**{% endif %}
 
 ## Verdicts
+{% if verdicts %}
+On {{ official }} ({{ parts[0] }}), students paired by seed:
 {% for line in verdicts %}
 - {{ line }}
-{%- else %}
-None of the arms is a baseline ({{ baselines | join(", ") }}), so there is nothing to compare.
 {%- endfor %}
+{%- else %}
+None of the arms is a baseline with another beside it ({{ baselines | join(", ") }}): nothing to compare.
+{%- endif %}
 
 ## Students
 
 {{ students }}
 
-`agreement` is the share of test rows on which the student predicts the same as its own teacher (`ce` has none, and
-is held against the warmed-up one). `{{ warmup }}` is the student from which every arm starts.
+`agreement` is the share of test rows on which the student predicts the same as its own teacher (an arm without one
+is held against the warmed-up teacher). `{{ warmup }}` is the student from which every arm starts.
 
 ![Students by arm](figures/arms.png)
 {% if differences %}
@@ -286,7 +284,7 @@ def results_page(
         seeds=seeds,
         test_rows=summary["roles"]["test"]["rows"],
         parts=parts,
-        official=LABELS[official],
+        official=NAMES[official],
         warmup=WARMUP,
         baselines=BASELINES,
         verdicts=[verdict(name, values[official]) for name, values in differences.items()],
@@ -328,7 +326,7 @@ def _samples_table(samples: pd.DataFrame, labels: list[str], seeds: int) -> str:
         [
             _text(sample),
             _label(sample, labels),
-            f"{sample['influence']:+.3g}".replace("-", "−"),
+            f"{sample['influence']:+#.3g}".replace("-", "−"),
             f"{sample['helps']} of {seeds}",
         ]
         for _, sample in samples.iterrows()

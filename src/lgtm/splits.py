@@ -42,7 +42,9 @@ def assign_roles(raw: RawTask, settings: Settings) -> tuple[dict[str, pd.DataFra
     rows, empty = _drop(rows, rows["empty"])
     rows, repeated = _drop(rows, _in_higher_role(rows))
     _require_roles(rows, splits, lambda role: f"the task's {splits[role]}: every row is empty or in a higher role")
-    _require_classes(rows, raw, lambda name: f"the task's train: class {name} has only empty rows and rows of test")
+    _require_classes(
+        rows, raw, lambda name: f"the task's train: class {name} has only empty rows and texts of other roles"
+    )
 
     rows, unused = _drop(rows, _surplus(rows, "train", settings.max_train, ["label"], settings.seed))
     _require_classes(
@@ -84,7 +86,9 @@ def plant_noise(train: pd.DataFrame, fraction: float, num_labels: int, seed: int
     count = round(fraction * len(train))
     correct = np.flatnonzero(train["label"] == train["true_label"])
     if count > len(correct):
-        raise UserError(f"label_noise: {fraction} of {len(train)} rows is {count}, but only {len(correct)} are correct")
+        raise UserError(
+            f"task.yaml: label_noise: {fraction} of {len(train)} rows is {count}, but only {len(correct)} are correct"
+        )
     generator = _generator(seed, "noise")
     chosen = generator.choice(correct, count, replace=False)
     labels = train["label"].to_numpy(copy=True)

@@ -112,7 +112,7 @@ class TaskCard(Strict):
     description: str
     source: Literal["generated", "hub", "local"]
     files: Files | None = None
-    separator: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    separator: str | None = None
     hub: Hub | None = None
     generated: dict[str, Any] | None = None
     columns: Columns
@@ -120,6 +120,13 @@ class TaskCard(Strict):
     metrics: Annotated[list[Literal["accuracy", "f1", "macro_f1", "matthews"]], Field(min_length=1)]
     max_length: Annotated[int, Field(ge=4)]
     label_noise: Annotated[float, Field(ge=0.0, lt=1.0)]
+
+    @field_validator("separator")
+    @classmethod
+    def _one_character(cls, separator: str | None) -> str | None:
+        if separator is not None and (len(separator) != 1 or separator in '"\r\n'):
+            raise ValueError("give one character, such as ';', or \"\\t\" in double quotes for a tab")
+        return separator
 
     @field_validator("labels", "metrics")
     @classmethod
@@ -385,27 +392,24 @@ def _check_columns(table: _Table, columns: Columns, card: Path) -> None:
             )
 
 
-def _check_scalars(table: _Table, column: str) -> None:
-    values = table.frame[column]
-    if values.dtype != object:
-        return
+def _strings(table: _Table, column: str) -> pd.Series:
+    """A column as strings, "" for what is missing."""
+    values = table.frame[column].astype(object).reset_index(drop=True)
+    _check_scalars(values, table, column)
+    strings = [str(value) for value in values.where(values.notna(), "")]
+    try:
+        return pd.Series(strings, dtype="str")
+    except UnicodeEncodeError as error:
+        index = next(index for index, text in enumerate(strings) if re.search("[\ud800-\udfff]", text))
+        raise UserError(f"{table.row(index)}: {column} has half of a Unicode character; correct the text") from error
+
+
+def _check_scalars(values: pd.Series, table: _Table, column: str) -> None:
     odd = {kind for kind in set(map(type, values)) if not issubclass(kind, (str, Number, NoneType))}
     if odd:
         index = next(index for index, value in enumerate(values) if type(value) in odd)
-        kind = type(values.iloc[index]).__name__
+        kind = type(values[index]).__name__
         raise UserError(f"{table.row(index)}: {column} is a {kind}; expected a text or a number")
-
-
-def _strings(table: _Table, column: str) -> pd.Series:
-    """A column as strings, "" for what is missing."""
-    _check_scalars(table, column)
-    values = table.frame[column].reset_index(drop=True)
-    strings = values.map(str).where(values.notna(), "")
-    try:
-        return strings.astype("str")
-    except UnicodeEncodeError:
-        index = next(index for index, text in enumerate(strings) if any("\ud800" <= sign <= "\udfff" for sign in text))
-        raise UserError(f"{table.row(index)}: {column} has half of a Unicode character; correct the text") from None
 
 
 def _label_strings(table: _Table, column: str) -> pd.Series:
