@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import torch
 from artifacts import EVALUATION, TIMINGS, cell, read_role, write_json
-from lgtm.metrics import agreement, evaluate_logits
 from network import Network
 
 from lgtm.determinism import make_deterministic
 from lgtm.encoding import ordered_batches
 from lgtm.errors import UserError
 from lgtm.losses import inputs_of
+from lgtm.metrics import agreement, evaluate_logits
 from lgtm.params import load_params
 from lgtm.stage import run
 

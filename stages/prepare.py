@@ -4,14 +4,15 @@ from pathlib import Path
 
 import pandas as pd
 from artifacts import DATA, INIT, write_json
-from lgtm.splits import assign_roles, plant_noise
-from lgtm.tasks import load_card, read_splits
 
 from lgtm.determinism import make_deterministic
 from lgtm.models import starting_network, train_wordpiece
 from lgtm.pairs import load_pair
 from lgtm.params import load_params
+from lgtm.sources import read_splits
+from lgtm.splits import assign_roles, plant_noise
 from lgtm.stage import run
+from lgtm.tasks import load_card
 
 
 def main() -> None:

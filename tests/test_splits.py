@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from lgtm.errors import UserError
+from lgtm.sources import RawTask
 from lgtm.splits import ROLES, assign_roles, plant_noise, text_key
-from lgtm.tasks import RawTask
 
 LABELS = ["bad", "good", "odd"]
 

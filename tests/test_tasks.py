@@ -10,7 +10,8 @@ import pytest
 
 from lgtm.config import Strict
 from lgtm.errors import UserError
-from lgtm.tasks import RawTask, load_card, read_splits
+from lgtm.sources import RawTask, read_splits
+from lgtm.tasks import load_card
 
 ROOT = Path(__file__).parents[1]
 CARD = {
@@ -416,7 +417,7 @@ def test_another_revision_in_the_cache_is_not_taken(folder, hub, monkeypatch):
 
 
 def test_offline_in_earnest(tmp_path):
-    script = "from pathlib import Path; from lgtm.tasks import *; t = Path('tasks/rte'); read_splits(load_card(t), t)"
+    script = "from pathlib import Path; from lgtm import sources, tasks; t = Path('tasks/rte'); sources.read_splits(tasks.load_card(t), t)"
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "PYTHONPATH": str(ROOT / "src")}
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.stderr.splitlines()[-1] == (
@@ -427,6 +428,6 @@ def test_offline_in_earnest(tmp_path):
 
 
 def test_no_heavy_imports():
-    script = "import sys, lgtm.tasks, lgtm.splits; sys.exit(any(name in sys.modules for name in ('torch', 'datasets')))"
+    script = "import sys, lgtm.sources, lgtm.splits; sys.exit(any(n in sys.modules for n in ('torch', 'datasets')))"
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     assert subprocess.run([sys.executable, "-c", script], env=environment).returncode == 0

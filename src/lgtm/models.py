@@ -18,7 +18,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from lgtm.errors import UserError
+from lgtm.errors import UserError, one_line
 
 # A classification head is always new on a pretrained encoder: the report of missing weights says nothing here.
 logging.set_verbosity_error()
@@ -55,7 +55,7 @@ def load_encoder(checkpoint: str, revision: str | None, field: str):
         encoder = AutoModel.from_pretrained(checkpoint, revision=revision, use_safetensors=True, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(checkpoint, revision=revision)
     except (OSError, ValueError) as error:
-        raise UserError(f"{field}.checkpoint: cannot load {checkpoint!r}: {' '.join(str(error).split())}") from error
+        raise UserError(f"{field}.checkpoint: cannot load {checkpoint!r}: {one_line(error)}") from error
     return encoder, tokenizer
 
 
@@ -119,7 +119,7 @@ def scratch_config(config: dict, tokenizer: PreTrainedTokenizerBase, field: str)
         with torch.device("meta"):
             AutoModelForSequenceClassification.from_config(built)
     except (AttributeError, KeyError, TypeError, ValueError, StrictDataclassError) as error:
-        raise UserError(f"{field}.config: {' '.join(str(error).split())}") from error
+        raise UserError(f"{field}.config: {one_line(error)}") from error
     return built
 
 

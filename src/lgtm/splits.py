@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lgtm.errors import UserError
-from lgtm.tasks import RawTask
+from lgtm.sources import RawTask
 
 # By precedence: a text that stands in several keeps the first.
 ROLES = ("test", "selection", "feedback", "train")

@@ -1,0 +1,236 @@
+"""A task's data as tables with class ids, from files, the Hugging Face hub or a generator."""
+
+import difflib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from numbers import Number
+from pathlib import Path
+from types import NoneType
+from typing import NamedTuple
+
+import pandas as pd
+
+from lgtm.config import parse
+from lgtm.errors import UserError, one_line
+from lgtm.files import read_file
+from lgtm.tasks import CARD, Columns, TaskCard
+
+
+@dataclass(frozen=True)
+class RawTask:
+    """A task's data as it was published, before roles are given.
+
+    labels: class names in the order of their ids. splits: train, [validation], [test] -> a table with the columns
+    sample_id, text, [text_pair], label and true_label (int64 class ids), and in test also part; rows in raw order.
+    """
+
+    labels: list[str]
+    splits: dict[str, pd.DataFrame]
+
+
+class _Table(NamedTuple):
+    """One file or hub split. `source` is what messages call it."""
+
+    split: str
+    part: str
+    source: str
+    frame: pd.DataFrame
+
+    def row(self, index: int) -> str:
+        return f"{self.source}: row {index + 1} ({self.part}-{index})"
+
+
+class _Classes(NamedTuple):
+    """The task's classes, and the id of every way of writing them in the data. `origin` says who lists them."""
+
+    names: list[str]
+    ids: dict[str, int]
+    origin: str
+
+
+def read_splits(card: TaskCard, folder: Path) -> RawTask:
+    """Read the data that the card of the task in `folder` names: from its files, the hub or the generator.
+
+    A missing text becomes an empty one, for assign_roles to drop and count. Raises UserError with the file and the
+    row or line for data that cannot be read, columns that are not there, and labels that are missing or unknown.
+    """
+    read = {"local": _read_local, "hub": _read_hub, "generated": _generate}[card.source]
+    tables, class_names = read(card, folder)
+    path = folder / CARD
+    for table in tables:
+        _check_columns(table, card.columns, path)
+    labels = [_label_strings(table, card.columns.label) for table in tables]
+    classes = _classes(card, class_names, tables[0], labels[0], path)
+    _check_f1(card, classes, path)
+
+    splits: dict[str, list[pd.DataFrame]] = {}
+    for table, strings in zip(tables, labels, strict=True):
+        splits.setdefault(table.split, []).append(_standard(table, card, strings, classes))
+    _check_train(splits["train"][0], tables[0], classes)
+    return RawTask(classes.names, {split: pd.concat(parts, ignore_index=True) for split, parts in splits.items()})
+
+
+# --- Sources: each gives its tables, train first, and the class names where the source itself has them. ---
+
+
+def _read_local(card: TaskCard, folder: Path) -> tuple[list[_Table], None]:
+    return [
+        _Table(split, part, str(folder / place), read_file(folder / place, card.separator, folder / CARD))
+        for split, part, place in card.files.places()
+    ], None
+
+
+def _read_hub(card: TaskCard, folder: Path) -> tuple[list[_Table], list[str] | None]:
+    import datasets
+
+    hub, path = card.hub, folder / CARD
+    what = " ".join(filter(None, [hub.path, hub.name]))
+    try:
+        builder = datasets.load_dataset_builder(hub.path, hub.name, revision=hub.revision)
+        # Without network, datasets falls back to the newest revision in its cache, whichever that is.
+        if not Path(hub.path).is_dir() and builder.hash != hub.revision:
+            raise ConnectionError(f"the cache has {builder.hash}")
+        builder.download_and_prepare()
+        data = builder.as_dataset()
+    except ConnectionError as error:
+        raise UserError(
+            f"{path}: hub: {what} at {hub.revision} needs the hub once: run with network, without HF_HUB_OFFLINE "
+            f"({one_line(error)})"
+        ) from error
+    # What can go wrong comes from datasets, huggingface_hub, httpx or pyarrow, with no base class of their own.
+    except Exception as error:
+        raise UserError(f"{path}: hub: cannot load {what} at {hub.revision}: {one_line(error)}") from error
+
+    tables = []
+    for split, part, place in hub.splits.places():
+        if place not in data:
+            raise UserError(f"{path}: hub.splits.{split}: {what} has no split {place!r}; it has {', '.join(data)}")
+        frame = data[place].with_format("arrow")[:].to_pandas(integer_object_nulls=True)
+        tables.append(_Table(split, part, f"{what}, split {place}", frame))
+    feature = data[hub.splits.train].features.get(card.columns.label)
+    return tables, feature.names if isinstance(feature, datasets.ClassLabel) else None
+
+
+def _generate(card: TaskCard, folder: Path) -> tuple[list[_Table], None]:
+    from lgtm.demo import GeneratorSettings, generate
+
+    path = folder / CARD
+    frames = generate(parse(GeneratorSettings, card.generated, path, "generated"))
+    order = [split for split in ("train", "validation", "test") if split in frames]
+    return [_Table(split, split, f"{path}: generated {split}", frames[split]) for split in order], None
+
+
+# --- Columns, texts and labels ---
+
+
+def _check_columns(table: _Table, columns: Columns, card: Path) -> None:
+    found = [str(name) for name in table.frame.columns]
+    for ours, theirs in columns.used().items():
+        if found.count(theirs) > 1:
+            raise UserError(f"{table.source}: {found.count(theirs)} columns are called {theirs!r}; rename one")
+        if theirs not in found:
+            lower = {name.lower(): name for name in found}
+            close = difflib.get_close_matches(theirs.lower(), lower, n=1)
+            hint = f"; did you mean {lower[close[0]]!r}?" if close else ""
+            raise UserError(
+                f"{table.source}: no column {theirs!r} (columns.{ours} in {card}); found {_some(found)}{hint}"
+            )
+
+
+def _strings(table: _Table, column: str) -> pd.Series:
+    """A column as strings, "" for what is missing."""
+    values = table.frame[column].astype(object).reset_index(drop=True)
+    _check_scalars(values, table, column)
+    strings = [str(value) for value in values.where(values.notna(), "")]
+    try:
+        return pd.Series(strings, dtype="str")
+    except UnicodeEncodeError as error:
+        index = next(index for index, text in enumerate(strings) if re.search("[\ud800-\udfff]", text))
+        raise UserError(f"{table.row(index)}: {column} has half of a Unicode character; correct the text") from error
+
+
+def _check_scalars(values: pd.Series, table: _Table, column: str) -> None:
+    odd = {kind for kind in set(map(type, values)) if not issubclass(kind, (str, Number, NoneType))}
+    if odd:
+        index = next(index for index, value in enumerate(values) if type(value) in odd)
+        kind = type(values[index]).__name__
+        raise UserError(f"{table.row(index)}: {column} is a {kind}; expected a text or a number")
+
+
+def _label_strings(table: _Table, column: str) -> pd.Series:
+    strings = _strings(table, column).str.strip()
+    if (strings == "").any():
+        missing = strings == ""
+        raise UserError(f"{table.row(missing.argmax())}: no label in column {column!r} ({missing.sum()} such rows)")
+    return strings
+
+
+def _classes(card: TaskCard, class_names: list[str] | None, train: _Table, strings: pd.Series, path: Path) -> _Classes:
+    """Which classes there are and how the data writes them, decided on train and held to in every split."""
+    if class_names is not None:
+        if card.labels not in (None, class_names):
+            raise UserError(f"{path}: labels: the hub's are {_some(class_names)}, in this order; write these, or none")
+        return _Classes(class_names, _indices(class_names), f"the indices of the hub's labels, {_some(class_names)}")
+
+    written = strings.unique().tolist()
+    integers = all(re.fullmatch(r"[+-]?\d+", name) for name in written)
+    if card.labels is not None:
+        if integers and not set(written) <= set(card.labels):
+            return _Classes(card.labels, _indices(card.labels), f"the indices of labels in {path}")
+        return _Classes(card.labels, {name: index for index, name in enumerate(card.labels)}, f"labels in {path}")
+
+    decimal = next((name for name in written if re.fullmatch(r"[+-]?\d+\.\d*", name)), None)
+    if decimal:
+        raise UserError(
+            f"{train.source}: the label {decimal} is a decimal number; write classes as integers or names, "
+            f"or list them as strings in labels in {path}"
+        )
+    if len(written) == 1:
+        raise UserError(f"{train.source}: every row has the label {written[0]!r}; a task needs two classes or more")
+    names = sorted(written, key=int if integers else None)
+    return _Classes(names, {name: index for index, name in enumerate(names)}, f"the labels of {train.source}")
+
+
+def _indices(names: list[str]) -> dict[str, int]:
+    return {str(index): index for index in range(len(names))}
+
+
+def _standard(table: _Table, card: TaskCard, labels: pd.Series, classes: _Classes) -> pd.DataFrame:
+    """The table with our columns."""
+    texts = {ours: _strings(table, theirs) for ours, theirs in card.columns.used().items() if ours != "label"}
+    label = _ids(labels, table, card.columns.label, classes)
+    # Only a generator knows the truth behind its labels.
+    known = card.source == "generated" and "true_label" in table.frame
+    truth = _ids(_label_strings(table, "true_label"), table, "true_label", classes) if known else label
+    rows = pd.Series(range(len(table.frame)))
+    standard = {"sample_id": table.part + "-" + rows.astype("str"), **texts, "label": label, "true_label": truth}
+    return pd.DataFrame(standard | ({"part": table.part} if table.split == "test" else {}))
+
+
+def _ids(strings: pd.Series, table: _Table, column: str, classes: _Classes) -> pd.Series:
+    ids = strings.map(classes.ids)
+    if ids.isna().any():
+        index = int(ids.isna().argmax())
+        raise UserError(
+            f"{table.row(index)}: {column} {strings[index]!r} is not among {classes.origin}: {_some(classes.ids)}"
+        )
+    return ids.astype("int64")
+
+
+def _check_train(train: pd.DataFrame, table: _Table, classes: _Classes) -> None:
+    absent = set(range(len(classes.names))) - set(train["label"].unique())
+    if absent:
+        written = next(name for name, index in classes.ids.items() if index == min(absent))
+        raise UserError(f"{table.source}: no row has the label {written!r}, which is among {classes.origin}")
+
+
+def _check_f1(card: TaskCard, classes: _Classes, path: Path) -> None:
+    if "f1" in card.metrics and len(classes.names) != 2:
+        raise UserError(f"{path}: metrics: f1 is for two classes, the task has {len(classes.names)}; use macro_f1")
+
+
+def _some(names: Iterable[str], limit: int = 12) -> str:
+    names = list(names)
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
