@@ -417,7 +417,10 @@ def test_another_revision_in_the_cache_is_not_taken(folder, hub, monkeypatch):
 
 
 def test_offline_in_earnest(tmp_path):
-    script = "from pathlib import Path; from lgtm import sources, tasks; t = Path('tasks/rte'); sources.read_splits(tasks.load_card(t), t)"
+    script = (
+        "from pathlib import Path; from lgtm import sources, tasks; folder = Path('tasks/rte');"
+        "sources.read_splits(tasks.load_card(folder), folder)"
+    )
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "PYTHONPATH": str(ROOT / "src")}
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.stderr.splitlines()[-1] == (
