@@ -16,7 +16,7 @@ test: $(VENV)/.installed
 	pytest
 
 compare: $(VENV)/.installed
-	dvc exp show --no-pager --only-changed --drop '.*/|Created|State|Executor' 
+	dvc exp show --only-changed --drop '.*/|Created|State|Executor|checkpoints'
 
 # requirements.lock is exact; torch comes from it in the build that fits the machine.
 $(VENV)/.installed: requirements.lock

@@ -139,11 +139,11 @@ def test_the_report(workspace):
     assert difference["mean"] == pytest.approx(means[0] - means[1])
     assert difference["n"] == 3
 
-    assert list(summary) == ["accuracy", "tailored-kd", "tailored-control"]
-    assert summary["accuracy"]["kd"] == round(100 * kd.mean(), 2)
-    numbers = re.findall(r"[+−][0-9.]+", summary["tailored-kd"])
-    expected = [100 * difference[key] for key in ("mean", "low", "high")]
-    assert [float(number.replace("−", "-")) for number in numbers] == pytest.approx(expected, abs=0.005)
+    assert list(summary) == ["metric", *ARMS, "tailored-kd", "tailored-control"]
+    assert summary["kd"] == round(100 * kd.mean(), 2)
+    mean, margin = (float(number) for number in summary["tailored-kd"].replace("−", "-").split(" ± "))
+    assert mean == pytest.approx(100 * difference["mean"], abs=0.005)
+    assert margin == pytest.approx(50 * (difference["high"] - difference["low"]), abs=0.005)
 
     assert {path.name for path in stage.FIGURES.iterdir()} == FIGURES
     assert set(re.findall(r"\]\(figures/(.*?)\)", page)) == FIGURES
@@ -247,7 +247,7 @@ def test_one_seed_one_arm_no_flips(workspace):
     metrics, summary, page = read_reports()
     assert metrics["arms"]["ce"]["accuracy"]["low"] is None
     assert list(metrics["influence"]) == ["share_helpful"]
-    assert list(summary) == ["accuracy"]
+    assert list(summary) == ["metric", "ce"]
     assert {path.name for path in stage.FIGURES.iterdir()} == FIGURES - {"differences.png"}
     assert "nothing to compare" in page
     assert "differences.png" not in page
@@ -263,7 +263,7 @@ def test_several_parts_and_metrics(workspace):
     assert names[:4] == ["f1", "accuracy", "nll", "ece"]
     assert {"f1_mismatched", "nll_mismatched", "agreement_mismatched"} <= set(names)
     assert sum(name.startswith("parameters") for name in names) == 1
-    assert list(summary["f1"]) == ARMS
+    assert summary["metric"] == "f1"
     assert "matched, mismatched" in page
 
 
@@ -300,7 +300,7 @@ def test_a_text_cannot_break_the_table():
     assert len(escape("x" * 5000)) == 240
 
 
-def test_no_interval_is_null_in_the_summary():
+def test_one_seed_has_no_margin_in_the_summary():
     cells = pd.DataFrame(
         {"accuracy": [0.9, 0.7, 0.8, 0.81]},
         index=pd.MultiIndex.from_tuples(
@@ -310,6 +310,8 @@ def test_no_interval_is_null_in_the_summary():
     ).sort_index()
     summary = headline(summarise(cells, ["kd", "tailored"]), "accuracy")
     assert summary == {
-        "accuracy": {"kd": 80.0, "tailored": 81.0},
+        "metric": "accuracy",
+        "kd": 80.0,
+        "tailored": 81.0,
         "tailored-kd": "+1.00",
     }

@@ -87,18 +87,23 @@ def _intervals(models: pd.DataFrame) -> dict[str, Interval]:
     return {metric: interval(values) for metric, values in models.dropna(axis="columns", how="all").items()}
 
 
-def headline(metrics: Metrics, official: str) -> Metrics:
-    """The few numbers for `dvc exp show`: every arm in percent, and what tailoring gives in percentage points.
+def headline(metrics: Metrics, official: str) -> dict[str, Any]:
+    """The few values for `dvc exp show`: every arm in percent, and what tailoring gives in percentage points.
 
-    A difference is one string, "+0.80 [−0.30, +1.90]", because DVC gives every number a column of its own.
+    A difference is one string with half its interval, "+0.80 ± 1.10", because DVC gives every number a column.
     """
     arms = {arm: round(100 * values[official]["mean"], 2) for arm, values in metrics["arms"].items()}
     differences = {
-        name: show(metrics["differences"][name][official], signed=True, digits=2)
+        name: _with_margin(metrics["differences"][name][official])
         for name in HEADLINES
         if name in metrics["differences"]
     }
-    return {official: arms} | differences
+    return {"metric": official} | arms | differences
+
+
+def _with_margin(value: Interval) -> str:
+    mean = format(100 * value["mean"], "+z.2f").replace("-", "−")
+    return mean if value["low"] is None else f"{mean} ± {100 * (value['high'] - value['mean']):.2f}"
 
 
 def verdict(name: str, difference: Interval) -> str:
@@ -115,9 +120,9 @@ def verdict(name: str, difference: Interval) -> str:
     return f"{seen}: not distinguishable from zero"
 
 
-def show(value: Interval, metric: str = "", *, signed: bool = False, unit: str = "", digits: int = 1) -> str:
+def show(value: Interval, metric: str = "", *, signed: bool = False, unit: str = "") -> str:
     """An interval as text, `74.0 [72.1, 75.9]`: nll in nats with three digits, everything else × 100."""
-    scale, digits = (1, 3) if metric.startswith("nll") else (100, digits)
+    scale, digits = (1, 3) if metric.startswith("nll") else (100, 1)
 
     def number(x: float) -> str:
         return format(scale * x, f"{'+' if signed else ''}z.{digits}f").replace("-", "−")
