@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lgtm.config import parse
+from lgtm.config import parse, read_yaml
 from lgtm.demo import LABELS, Comparison, Contrast, GeneratorSettings, Remark, Report, generate, polarity, render
 from lgtm.errors import UserError
 
@@ -68,17 +68,18 @@ def test_reviews_are_different_balanced_and_the_same_every_time():
     assert not first["train"].equals(other["train"])
 
 
-def test_no_bag_of_words_tells_the_label():
-    """Logistic regression on word counts stays far below what composing gives, which is everything."""
+@pytest.mark.parametrize(("length", "limit"), [(1, 0.7), (2, 0.93)])
+def test_counting_words_or_pairs_of_words_is_not_composing(length, limit):
+    """On the shipped card, a linear model of counts stays far below what composing gives, which is everything."""
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.linear_model import LogisticRegression
 
-    splits = generate(GeneratorSettings(**SETTINGS | {"train": 3000, "test": 1000}))
-    vectorizer = CountVectorizer(ngram_range=(1, 2))
+    splits = generate(GeneratorSettings(**read_yaml("tasks/demo/task.yaml")["generated"]))
+    vectorizer = CountVectorizer(ngram_range=(1, length))
     counts = vectorizer.fit_transform(splits["train"]["text"])
-    model = LogisticRegression(max_iter=200).fit(counts, splits["train"]["label"])
+    model = LogisticRegression(max_iter=500).fit(counts, splits["train"]["label"])
     accuracy = np.mean(model.predict(vectorizer.transform(splits["test"]["text"])) == splits["test"]["label"])
-    assert 0.5 < accuracy < 0.85
+    assert 0.5 < accuracy < limit
 
 
 @pytest.mark.parametrize(

@@ -61,8 +61,9 @@ def tailoring(warm, student, tangents, **changes):
 
 
 def test_the_anchored_optimum_is_the_tilt_in_closed_form():
-    warm, student = random(ROWS, CLASSES, seed=0), random(ROWS, CLASSES, seed=1)
-    tangents = unit_scale(random(ROWS, CLASSES, seed=2))
+    # In double precision: single does not bring the optimizer to the optimum on every machine.
+    warm, student, tangents = (random(ROWS, CLASSES, seed=seed).double() for seed in range(3))
+    tangents = unit_scale(tangents)
     loss, batch = tailoring(warm, student, tangents), batch_of(list(range(ROWS)))
     logits = warm.clone().requires_grad_()
     optimizer = torch.optim.LBFGS([logits], max_iter=300, tolerance_grad=1e-9, tolerance_change=1e-12)
@@ -74,7 +75,7 @@ def test_the_anchored_optimum_is_the_tilt_in_closed_form():
         return value
 
     optimizer.step(closure)
-    torch.testing.assert_close(logits.softmax(-1), (warm - 1.5 * tangents).softmax(-1), atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(logits.softmax(-1), (warm - 1.5 * tangents).softmax(-1), atol=1e-6, rtol=1e-5)
 
 
 def test_the_tailoring_gradient_is_the_influence_gradient():
