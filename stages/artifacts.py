@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 DATA = Path("work/data")
 INIT = Path("work/init")
 EVALUATION = Path("work/evaluation")
 RUNS = Path("work/runs")
 TIMINGS = Path("reports/timings.json")
+CHUNK = 2**13  # rows of a table that are in memory at once where it is streamed
 
 
 def cell(seed: int, *parts: str) -> Path:
@@ -24,9 +27,29 @@ def cell(seed: int, *parts: str) -> Path:
     return RUNS.joinpath(str(seed), *parts)
 
 
-def read_role(role: str) -> pd.DataFrame:
+def role_path(role: str) -> Path:
     """A role's table: sample_id, text, [text_pair], label, true_label, and part for test."""
-    return pd.read_parquet(DATA / f"{role}.parquet")
+    return DATA / f"{role}.parquet"
+
+
+def read_role(role: str) -> pd.DataFrame:
+    """The rows of a role, all of them."""
+    return pd.read_parquet(role_path(role))
+
+
+def read_chunks(path: Path, columns: list[str] | None = None) -> Iterator[pd.DataFrame]:
+    """A parquet table in chunks of CHUNK rows, to stream what does not fit in memory.
+
+    Tables of the same rows give the same chunks: ours have row groups of 2^20 rows, a multiple of CHUNK.
+    """
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(CHUNK, columns=columns):
+            yield batch.to_pandas()
+
+
+def count_rows(path: Path) -> int:
+    """Number of rows of a parquet table, from its footer."""
+    return pq.read_metadata(path).num_rows
 
 
 def read_summary() -> dict[str, Any]:
@@ -40,11 +63,32 @@ def write_json(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
+class TableWriter:
+    """Writes a parquet table by sample_id, chunk by chunk; a matrix becomes a column of lists."""
+
+    def __init__(self, path: Path):
+        self.path, self.writer = path, None
+
+    def __enter__(self) -> "TableWriter":
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def __exit__(self, *error) -> None:
+        if self.writer:
+            self.writer.close()
+
+    def write(self, sample_id: pd.Series, **columns: np.ndarray) -> None:
+        """Append rows; every call has to bring the same columns."""
+        table = {name: list(values) if values.ndim > 1 else values for name, values in columns.items()}
+        rows = pa.Table.from_pandas(pd.DataFrame({"sample_id": sample_id, **table}), preserve_index=False)
+        self.writer = self.writer or pq.ParquetWriter(self.path, rows.schema)
+        self.writer.write_table(rows)
+
+
 def write_table(path: Path, sample_id: pd.Series, **columns: np.ndarray) -> None:
-    """Write a parquet table by sample_id; a matrix becomes a column of lists."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    table = {name: list(values) if values.ndim > 1 else values for name, values in columns.items()}
-    pd.DataFrame({"sample_id": sample_id, **table}).to_parquet(path, index=False)
+    """Write a parquet table by sample_id in one go."""
+    with TableWriter(path) as table:
+        table.write(sample_id, **columns)
 
 
 def read_matrix(path: Path, column: str) -> np.ndarray:

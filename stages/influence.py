@@ -1,66 +1,122 @@
 """Score every training sample: how much distilling from it helps the warm student generalise."""
 
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
 import torch
-from artifacts import cell, read_matrix, read_role, write_table
+from artifacts import TableWriter, cell, count_rows, read_chunks, role_path, write_json
 from network import Network
 from safetensors.torch import load_file
+from torch import Tensor
+from tqdm import tqdm
 
 from lgtm.determinism import make_deterministic
+from lgtm.direction import Direction, feedback_gradient, feedback_loss, normalise, precondition, scope_parameters
 from lgtm.encoding import by_length, ordered_batches
-from lgtm.influence import (
-    distillation_influence,
-    feedback_gradient,
-    label_influence,
-    normalise,
-    precondition,
-    scope_parameters,
-    tangents,
-)
-from lgtm.params import load_params
+from lgtm.errors import UserError
+from lgtm.influence import combine, moves_head_alone, tangents
+from lgtm.params import Influence, load_params
 from lgtm.stage import run
+
+CHECKED = 64  # samples on which the finite difference is held against forward mode
+TOLERANCE = 1e-2
 
 
 def main(seed: int) -> None:
-    """Write influence, student logits and tangents by sample_id to work/runs/<seed>/influence."""
+    """Write influence, student logits and tangents by sample_id to work/runs/<seed>/influence.
+
+    Train is streamed: memory does not grow with its rows.
+    """
     settings = load_params().influence
     make_deterministic(seed)
-    # Fused attention has no forward-mode rule.
-    student = Network(cell(seed, "student"), attention="eager" if settings.method == "forward" else None)
-    model = student.model.eval()
-    device = model.device
+    folder = cell(seed, "student")
+    folders = [*sorted((folder / "checkpoints").glob("*")), folder]
+    checkpoints = [Checkpoint(folder, settings) for folder in folders]
+    out = cell(seed, "influence")
+    write_json(out / "summary.json", check(checkpoints))
 
-    feedback, train = student.encode("feedback"), student.encode("train")
-    batches = ordered_batches(feedback, settings.batch_size, by_length(feedback), device, "feedback gradient")
-    direction = feedback_gradient(model, batches, scope_parameters(model, settings.scope))
-    if settings.preconditioner == "adamw":
-        moments = load_file(cell(seed, "student") / "second_moments.safetensors", device=str(device))
-        direction = precondition(direction, moments)
-    direction = normalise(direction)
+    targets = read_chunks(cell(seed, "teacher") / "targets.parquet", ["logits"])
+    with (
+        TableWriter(out / "influence.parquet") as table,
+        tqdm(total=count_rows(role_path("train")) * len(checkpoints), desc=str(out), unit="sample") as progress,
+    ):
+        for rows, teacher in zip(read_chunks(role_path("train")), targets, strict=True):
+            columns = combine(
+                [checkpoint.score(rows, progress.update) for checkpoint in checkpoints],
+                torch.from_numpy(np.stack(teacher["logits"])),
+                torch.tensor(rows["label"].to_numpy()),
+                temperature=settings.temperature,
+                hard_label_weight=settings.hard_label_weight,
+            )
+            table.write(rows["sample_id"], **{name: values.numpy() for name, values in columns.items()})
 
-    order = by_length(train)
-    batches = ordered_batches(train, settings.batch_size, order, device, "logit tangents")
-    scored = list(tangents(model, batches, direction, method=settings.method, step_size=settings.step_size))
-    back = torch.tensor(order).argsort()
-    logits, derivative = (torch.cat(parts).float().cpu()[back] for parts in zip(*scored, strict=True))
 
-    labels = torch.tensor(train.labels)
-    teacher_logits = torch.tensor(read_matrix(cell(seed, "teacher") / "targets.parquet", "logits"))
-    influence = distillation_influence(
-        logits,
-        derivative,
-        teacher_logits,
-        labels,
-        temperature=settings.temperature,
-        hard_label_weight=settings.hard_label_weight,
-    )
-    write_table(
-        cell(seed, "influence") / "influence.parquet",
-        read_role("train")["sample_id"],
-        influence=influence.numpy(),
-        influence_label=label_influence(logits, derivative, labels).numpy(),
-        student_logits=logits.numpy(),
-        tangents=derivative.numpy(),
-    )
+class Checkpoint:
+    """A checkpoint of the warmed-up student with its direction."""
+
+    def __init__(self, folder: Path, settings: Influence):
+        self.settings, self.folder = settings, folder
+        # Fused attention has no forward-mode rule.
+        fused = settings.method == "finite_difference" or settings.scope == "head"
+        self.student = Network(folder, attention=None if fused else "eager")
+        self.direction = self._direction()
+
+    def _direction(self) -> Direction:
+        settings, model = self.settings, self.student.model.eval()
+        feedback = self.student.encode("feedback")
+        logits = torch.from_numpy(self.student.predict("feedback", settings.batch_size))
+        loss_sum = feedback_loss(settings.feedback_loss, logits, torch.tensor(feedback.labels))
+        batches = ordered_batches(feedback, settings.batch_size, by_length(feedback), model.device, "feedback gradient")
+        try:
+            direction = feedback_gradient(model, batches, scope_parameters(model, settings.scope), loss_sum)
+            if settings.preconditioner == "adamw":
+                moments = load_file(self.folder / "second_moments.safetensors", device=str(model.device))
+                direction = precondition(direction, moments)
+            return normalise(direction)
+        except ValueError as error:
+            raise UserError(f"params.yaml: influence.scope: {error}") from error
+
+    def score(self, rows: pd.DataFrame, advance: Callable[[int], None]) -> tuple[Tensor, Tensor]:
+        """Student logits and tangents of the rows, in their order."""
+        return self._score(self.student, rows, self.settings.method, advance)
+
+    def disagreement(self, rows: pd.DataFrame) -> float:
+        """Relative distance between the tangents of the two methods on these rows."""
+        head = moves_head_alone(self.student.model, self.direction)
+        student = self.student if head else Network(self.folder, attention="eager")
+        found, exact = (self._score(student, rows, method)[1] for method in ("finite_difference", "forward"))
+        return ((found - exact).norm() / exact.norm()).item()
+
+    def _score(self, student, rows, method, advance=lambda samples: None):
+        settings, data = self.settings, student.encode_frame(rows)
+        order = by_length(data)
+        batches = ordered_batches(data, settings.batch_size, order, student.model.device)
+        parts = []
+        for part in tangents(
+            student.model.eval(), batches, self.direction, method=method, step_size=settings.step_size
+        ):
+            parts.append(part)
+            advance(len(part[0]))
+        back = torch.tensor(order).argsort()
+        logits, derivative = (torch.cat(column).float().cpu()[back] for column in zip(*parts, strict=True))
+        return logits, derivative
+
+
+def check(checkpoints: list[Checkpoint]) -> dict:
+    """Hold the finite difference against forward mode on a sample of train, and say so where they disagree."""
+    rows = next(read_chunks(role_path("train")))
+    rows = rows.sample(min(CHECKED, len(rows)), random_state=0).sort_index()
+    worst = max(checkpoint.disagreement(rows) for checkpoint in checkpoints)
+    if worst > TOLERANCE:
+        print(
+            f"warning: influence.step_size {checkpoints[0].settings.step_size:g}: the finite difference is"
+            f" {100 * worst:.1f} % off forward mode on {len(rows)} samples; use influence.method forward",
+            file=sys.stderr,
+        )
+    return {"checkpoints": len(checkpoints), "disagreement": worst, "tolerance": TOLERANCE}
 
 
 if __name__ == "__main__":

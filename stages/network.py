@@ -4,8 +4,9 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from accelerate import PartialState
-from artifacts import live_curves, read_role, read_summary
+from artifacts import live_curves, read_role, read_summary, save_model
 
 from lgtm.encoding import EncodedTexts
 from lgtm.losses import Loss
@@ -25,10 +26,19 @@ class Network:
     @cache  # noqa: B019 - a stage holds one or two networks, and they live as long as it does
     def encode(self, role: str) -> EncodedTexts:
         """A role's texts as this network's tokens."""
-        return EncodedTexts(read_role(role), self.tokenizer, self.task["max_length"])
+        return self.encode_frame(read_role(role))
 
-    def fit(self, loss: Loss, settings, params: Params, *, learning_rate: float, seed: int, out: Path) -> Fitted:
-        """Train on the train role, choose on the selection role, write curves and model to `out`."""
+    def encode_frame(self, frame: pd.DataFrame) -> EncodedTexts:
+        """Any rows of a role as this network's tokens."""
+        return EncodedTexts(frame, self.tokenizer, self.task["max_length"])
+
+    def fit(
+        self, loss: Loss, settings, params: Params, *, learning_rate: float, seed: int, out: Path, **earlier
+    ) -> Fitted:
+        """Train on the train role, choose on the selection role, write curves and model to `out`.
+
+        earlier: of training.fit, to keep checkpoints on the way.
+        """
         with live_curves(out) as log:
             fitted = fit(
                 self.model,
@@ -42,10 +52,14 @@ class Network:
                 metrics=self.task["metrics"],
                 log=log,
                 description=str(out),
+                **earlier,
             )
-        self.model.save_pretrained(out)
-        self.tokenizer.save_pretrained(out)
+        self.save(out)
         return fitted
+
+    def save(self, folder: Path) -> None:
+        """Write a Hugging Face model folder: config.json, model.safetensors, tokenizer files."""
+        save_model(folder, self.model, self.tokenizer)
 
     def predict(self, role: str, batch_size: int, hidden: bool = False) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Logits of a role's rows in order; with `hidden`, also the last layer's first position."""

@@ -1,5 +1,7 @@
 """Train the student on the labels for a while: the student that is scored, and that every arm goes on from."""
 
+from pathlib import Path
+
 from artifacts import INIT, cell
 from network import Network
 from safetensors.torch import save_file
@@ -9,19 +11,42 @@ from lgtm.losses import LabelLoss
 from lgtm.pairs import load_pair
 from lgtm.params import load_params
 from lgtm.stage import run
+from lgtm.training import Fitted
 
 
 def main(seed: int) -> None:
-    """Write the warm student and AdamW's second moments to work/runs/<seed>/student."""
+    """Write the warm student to work/runs/<seed>/student, and earlier checkpoints to its folder checkpoints.
+
+    Each is a model folder with AdamW's second moments.
+    """
     params = load_params()
     pair = load_pair(params.pair)
+    settings = params.student_warmup
     out = cell(seed, "student")
     make_deterministic(seed)
     student = Network(INIT / "student")
+
+    def keep_earlier(fitted: Fitted) -> None:
+        folder = out / "checkpoints" / f"{fitted.step:08d}"
+        student.save(folder)
+        save_moments(fitted, folder)
+
     fitted = student.fit(
-        LabelLoss(), params.student_warmup, params, learning_rate=pair.student.learning_rate, seed=seed, out=out
+        LabelLoss(),
+        settings,
+        params,
+        learning_rate=pair.student.learning_rate,
+        seed=seed,
+        out=out,
+        earlier=settings.earlier_checkpoints,
+        keep_earlier=keep_earlier,
     )
-    save_file(fitted.second_moments, out / "second_moments.safetensors")
+    save_moments(fitted, out)
+
+
+def save_moments(fitted: Fitted, folder: Path) -> None:
+    """Write AdamW's second moments beside the model that they belong to."""
+    save_file(fitted.second_moments, folder / "second_moments.safetensors")
 
 
 if __name__ == "__main__":

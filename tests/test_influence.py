@@ -5,16 +5,8 @@ import tiny
 import torch
 from torch.nn import functional as F
 
-from lgtm.influence import (
-    distillation_influence,
-    feedback_gradient,
-    label_influence,
-    normalise,
-    precondition,
-    scope_parameters,
-    tangents,
-    unit_scale,
-)
+from lgtm.direction import best_temperature, feedback_gradient, feedback_loss, normalise, precondition, scope_parameters
+from lgtm.influence import combine, distillation_influence, label_influence, tangents, unit_scale
 from lgtm.losses import inputs_of
 
 CLASSES = 3
@@ -65,8 +57,11 @@ def autograd_influence(model, feedback, train, teacher_logits, names, temperatur
     return torch.stack(scores)
 
 
+CROSS_ENTROPY = feedback_loss("cross_entropy", torch.zeros(1, CLASSES), torch.zeros(1, dtype=torch.long))
+
+
 def scored(model, feedback, train, names, method, moments=None):
-    direction = feedback_gradient(model, feedback, names)
+    direction = feedback_gradient(model, feedback, names, CROSS_ENTROPY)
     if moments:
         direction = precondition(direction, moments)
     parts = list(tangents(model, train, normalise(direction), method=method, step_size=1e-4))
@@ -77,7 +72,7 @@ def relative_error(found, true):
     return ((found - true).norm() / true.norm()).item()
 
 
-@pytest.mark.parametrize("scope", ["all", "encoder", "head"])
+@pytest.mark.parametrize("scope", ["all", "encoder", "head", [1]], ids=str)
 @pytest.mark.parametrize("kind", tiny.SIZES)
 def test_both_methods_agree_with_the_autograd_loop(kind, scope):
     model = tiny.model(kind, CLASSES)
@@ -116,7 +111,7 @@ def test_positive_influence_means_that_a_step_lowers_the_feedback_loss():
     names = scope_parameters(model, "all")
     logits, derivative = scored(model, feedback, train, names, "forward")
     influence = label_influence(logits, derivative, labels)
-    before = feedback_loss(model, feedback)
+    before = loss_on_feedback(model, feedback)
     start = {name: value.clone() for name, value in model.state_dict().items()}
     for row, score in zip(single_rows(train), influence, strict=True):
         model.load_state_dict(start)
@@ -126,11 +121,11 @@ def test_positive_influence_means_that_a_step_lowers_the_feedback_loss():
         for parameter, gradient in zip(model.parameters(), gradients, strict=True):
             parameter.data -= 1e-4 * gradient
         if score.abs() > influence.abs().median() / 10:
-            assert (feedback_loss(model, feedback) < before) == (score > 0)
+            assert (loss_on_feedback(model, feedback) < before) == (score > 0)
 
 
 @torch.no_grad()
-def feedback_loss(model, feedback):
+def loss_on_feedback(model, feedback):
     rows = list(single_rows(feedback))
     return sum(F.cross_entropy(model(**inputs_of(row)).logits.double(), row["labels"]) for row in rows) / len(rows)
 
@@ -141,6 +136,66 @@ def test_scopes_split_the_model():
     assert head == {"classifier.weight", "classifier.bias"}
     assert not head & encoder
     assert {name.split(".")[1] for name in everything - head - encoder} == {"embeddings"}
+
+
+def test_a_layer_that_is_not_there_is_refused():
+    assert {name.split(".")[3] for name in scope_parameters(tiny.model("bert", CLASSES), [0, 2])} == {"0", "2"}
+    with pytest.raises(ValueError, match="layers 0 to 2, found 3"):
+        scope_parameters(tiny.model("bert", CLASSES), [1, 3])
+
+
+@pytest.mark.parametrize("kind", tiny.SIZES)
+def test_the_head_alone_runs_the_encoder_once_and_leaves_it_as_it_was(kind):
+    model, batches = tiny.model(kind, CLASSES), ragged_batches(8, seed=2)
+    calls = []
+    hook = model.base_model.register_forward_hook(lambda *args: calls.append(1))
+    direction = normalise(feedback_gradient(model, batches, scope_parameters(model, "head"), CROSS_ENTROPY))
+    calls.clear()
+    for method in ("forward", "finite_difference"):
+        list(tangents(model, batches, direction, method=method, step_size=1e-4))
+    # Replays pass the hook too: one encoding, then one forward-mode head or two moved ones.
+    assert len(calls) == len(batches) * (2 + 3)
+    hook.remove()
+    assert "forward" not in vars(model.base_model)
+
+
+def test_the_calibrated_loss_is_at_the_temperature_of_least_cross_entropy():
+    logits = torch.randn(200, CLASSES, generator=torch.Generator().manual_seed(0))
+    labels = torch.distributions.Categorical(logits=logits / 3).sample()
+    best = best_temperature(logits, labels)
+    loss_sum = feedback_loss("calibrated", logits, labels)
+    assert loss_sum(logits, labels) <= min(F.cross_entropy(logits / t, labels, reduction="sum") for t in (1, 2, 4, 8))
+    assert best == pytest.approx(best_temperature(2 * logits, labels) / 2, rel=1e-3)
+
+
+def test_the_margin_loss_weighs_classes_alike_and_does_not_saturate():
+    labels = torch.tensor([0, 0, 0, 1, 2, 2])
+    logits = torch.randn(6, CLASSES, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    loss_sum = feedback_loss("margin", logits, labels)
+    (gradient,) = torch.autograd.grad(loss_sum(logits, labels), logits)
+    (large,) = torch.autograd.grad(loss_sum(100 * logits, labels), logits)
+    torch.testing.assert_close(large, 100 * gradient)
+    by_class = [gradient[labels == label].abs().sum() for label in range(CLASSES)]
+    torch.testing.assert_close(by_class[0].expand(CLASSES), torch.stack(by_class))
+
+
+def test_several_checkpoints_are_averaged_and_the_mean_tangents_carry_the_teacher():
+    generator = torch.Generator().manual_seed(0)
+    checkpoints = [tuple(torch.randn(20, CLASSES, generator=generator) for _ in range(2)) for _ in range(3)]
+    first, second = (torch.randn(20, CLASSES, generator=generator) for _ in range(2))
+    labels = torch.randint(CLASSES, (20,), generator=generator)
+    mix = {"temperature": 2.0, "hard_label_weight": 0.3}
+    found = combine(checkpoints, first, labels, **mix)
+    each = [distillation_influence(*checkpoint, first, labels, **mix) for checkpoint in checkpoints]
+    torch.testing.assert_close(found["influence"], torch.stack(each).mean(0))
+    torch.testing.assert_close(found["tangents_2"], checkpoints[1][1])
+    # Another teacher changes the mean influence by what the mean tangents say, whatever the student's logits are.
+    change = combine(checkpoints, second, labels, **mix)["influence"] - found["influence"]
+    any_logits = torch.zeros(20, CLASSES)
+    expected = distillation_influence(any_logits, found["tangents"], second, labels, **mix) - distillation_influence(
+        any_logits, found["tangents"], first, labels, **mix
+    )
+    torch.testing.assert_close(change, expected)
 
 
 def test_unit_scale_centres_and_keeps_every_influence_up_to_one_factor():

@@ -41,11 +41,12 @@ def training_batches(data: EncodedTexts, batch_size: int, generator: torch.Gener
 
 
 def ordered_batches(
-    data: EncodedTexts, batch_size: int, order: Sequence[int], device: torch.device, description: str
+    data: EncodedTexts, batch_size: int, order: Sequence[int], device: torch.device, description: str | None = None
 ) -> Iterator[dict[str, torch.Tensor]]:
-    """Batches in a given order of rows, on a device, with a progress bar."""
+    """Batches in a given order of rows, on a device; with a progress bar if it is given a description."""
     loader = DataLoader(data, batch_size, sampler=order, collate_fn=data.collate)
-    for batch in tqdm(loader, desc=description, unit="batch", mininterval=1.0, delay=3.0, leave=False):
+    bar = {"desc": description, "unit": "batch", "mininterval": 1.0, "delay": 3.0, "leave": False}
+    for batch in tqdm(loader, disable=description is None, **bar):
         yield {name: value.to(device) for name, value in batch.items()}
 
 

@@ -4,8 +4,8 @@ Notation follows the paper (Ren et al., ACL 2023, section 3): student θ with lo
 probabilities p_T; the feedback set F. All conventions of sign and scale stand here:
 
 * loss of sample i       ℓ_i(θ) = (1 − α) T² CE(p_T^(T), p_S^(T)) + α CE(y, p_S), where p^(T) = softmax(logits / T)
-* direction              v = ∇_θ L_F(θ), L_F the mean cross-entropy on F, dropout off; optionally divided by the
-                         square root of AdamW's second moments; restricted to a scope; scaled to unit length
+* direction              v = ∇_θ L_F(θ), L_F the mean feedback loss on F, dropout off; restricted to a scope; optionally
+                         divided by the square root of AdamW's second moments; scaled to unit length (direction.py)
 * influence              I_i = ⟨v, ∇_θ ℓ_i⟩. I_i > 0: a gradient step on sample i lowers the feedback loss.
 * logit tangent          ṡ_i = d/dε s_i(θ + εv) at ε = 0
 * the key identity       I_i = Σ_c ∂ℓ_i/∂s_c ṡ_i,c = (1 − α) T Σ_c (p_S^(T) − p_T^(T))_c ṡ_i,c + α Σ_c (p_S − y)_c ṡ_i,c
@@ -14,16 +14,15 @@ So s and ṡ, N × C each, are enough for the influence under any teacher, and i
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, jvp
 from torch.nn import functional as F
 
+from lgtm.direction import Direction, length
 from lgtm.losses import inputs_of
-
-Direction = dict[str, Tensor]
-ADAM_EPSILON = 1e-8
 
 
 def distillation_influence(
@@ -61,50 +60,35 @@ def unit_scale(tangents: Tensor) -> Tensor:
     return centred / scale if scale > 0 else centred
 
 
-def scope_parameters(model: nn.Module, scope: str) -> list[str]:
-    """Names of the model's parameters in a scope.
+def combine(
+    scored: list[tuple[Tensor, Tensor]],
+    teacher_logits: Tensor,
+    labels: Tensor,
+    *,
+    temperature: float,
+    hard_label_weight: float,
+) -> dict[str, Tensor]:
+    """Influence and tangents as means over a student's checkpoints, and the logits of the last one.
 
-    `head` is what transformers puts on top of the encoder, `encoder` is the rest without the embeddings, whose sparse
-    and large gradients drown the others, and `all` is everything.
+    scored: logits and tangents of each checkpoint (N × C), the earliest first. With several, their own are returned
+    too, numbered from 1. The mean influence depends on the teacher through the mean tangents alone, so these are all
+    that tailoring needs (TracIn, Pruthi et al., 2020, eq. 1, with equal weights on directions of unit length).
     """
-    encoder = model.base_model_prefix + "."
-    embeddings = encoder + "embeddings."
-    names = [name for name, _ in model.named_parameters()]
-    match scope:
-        case "all":
-            return names
-        case "head":
-            return [name for name in names if not name.startswith(encoder)]
-        case "encoder":
-            return [name for name in names if name.startswith(encoder) and not name.startswith(embeddings)]
-    raise ValueError(f"unknown scope {scope!r}")
+    mix = {"temperature": temperature, "hard_label_weight": hard_label_weight}
+    columns = {
+        "influence": _mean(distillation_influence(*each, teacher_logits, labels, **mix) for each in scored),
+        "influence_label": _mean(label_influence(*each, labels) for each in scored),
+        "student_logits": scored[-1][0],
+        "tangents": _mean(derivative for _, derivative in scored),
+    }
+    if len(scored) > 1:
+        for number, (logits, derivative) in enumerate(scored, start=1):
+            columns |= {f"student_logits_{number}": logits, f"tangents_{number}": derivative}
+    return columns
 
 
-def feedback_gradient(model: nn.Module, batches: Iterable[dict[str, Tensor]], names: list[str]) -> Direction:
-    """Gradient of the mean cross-entropy over the feedback batches, by parameter name; the model is in eval mode."""
-    parameters = dict(model.named_parameters())
-    chosen = [parameters[name] for name in names]
-    total = [torch.zeros_like(parameter) for parameter in chosen]
-    count = 0
-    for batch in batches:
-        loss = F.cross_entropy(model(**inputs_of(batch)).logits, batch["labels"], reduction="sum")
-        for sum_, gradient in zip(total, torch.autograd.grad(loss, chosen), strict=True):
-            sum_ += gradient
-        count += len(batch["labels"])
-    return {name: gradient / count for name, gradient in zip(names, total, strict=True)}
-
-
-def precondition(direction: Direction, second_moments: Direction) -> Direction:
-    """The direction that the student's own AdamW would step in: divided by the square root of its second moments."""
-    return {name: value / (second_moments[name].sqrt() + ADAM_EPSILON) for name, value in direction.items()}
-
-
-def normalise(direction: Direction) -> Direction:
-    """The direction scaled to unit length. Raises ValueError when it is zero or not finite."""
-    norm = _norm(direction.values())
-    if not torch.isfinite(norm) or norm == 0:
-        raise ValueError(f"the feedback gradient has length {norm.item()}")
-    return {name: value / norm for name, value in direction.items()}
+def _mean(values: Iterable[Tensor]) -> Tensor:
+    return torch.stack(list(values)).mean(0)
 
 
 def tangents(
@@ -114,39 +98,61 @@ def tangents(
 
     `finite_difference` takes two plain forward passes at θ ± εv, with ε = step_size · ‖θ‖ over the direction's
     parameters, and the logits are the mean of the two, an error of second order in ε. `forward` is forward-mode
-    differentiation; the model needs eager attention, since fused attention has no forward-mode rule.
+    differentiation; it needs eager attention, since fused attention has no forward-mode rule. Where the direction
+    moves the head alone, the encoder runs once, as it is, and either method differentiates the head.
     """
     parameters = {name: value.detach() for name, value in model.named_parameters()}
     if method == "forward":
-        yield from _forward_mode(model, batches, parameters, direction)
+        differentiate = _forward_mode(model, parameters, direction)
     elif method == "finite_difference":
-        epsilon = step_size * _norm(parameters[name] for name in direction)
-        yield from _finite_difference(model, batches, parameters, direction, epsilon)
+        epsilon = step_size * length(parameters[name] for name in direction)
+        differentiate = _finite_difference(model, parameters, direction, epsilon)
     else:
         raise ValueError(f"unknown method {method!r}")
-
-
-def _finite_difference(model, batches, parameters, direction, epsilon) -> Iterator[tuple[Tensor, Tensor]]:
-    plus = parameters | {name: parameters[name] + epsilon * v for name, v in direction.items()}
-    minus = parameters | {name: parameters[name] - epsilon * v for name, v in direction.items()}
+    head_alone = moves_head_alone(model, direction)
     with torch.no_grad():
         for batch in batches:
-            up = functional_call(model, plus, (), inputs_of(batch)).logits
-            down = functional_call(model, minus, (), inputs_of(batch)).logits
-            yield (up + down) / 2, (up - down) / (2 * epsilon)
+            inputs = inputs_of(batch)
+            with _encoded_once(model, inputs) if head_alone else nullcontext():
+                yield differentiate(inputs)
 
 
-def _forward_mode(model, batches, parameters, direction) -> Iterator[tuple[Tensor, Tensor]]:
+def moves_head_alone(model: nn.Module, direction: Iterable[str]) -> bool:
+    """Whether the direction, or names of parameters, leaves the encoder alone."""
+    return not any(name.startswith(model.base_model_prefix + ".") for name in direction)
+
+
+def _finite_difference(model, parameters, direction, epsilon):
+    plus = parameters | {name: parameters[name] + epsilon * v for name, v in direction.items()}
+    minus = parameters | {name: parameters[name] - epsilon * v for name, v in direction.items()}
+
+    def differentiate(inputs):
+        up = functional_call(model, plus, (), inputs).logits
+        down = functional_call(model, minus, (), inputs).logits
+        return (up + down) / 2, (up - down) / (2 * epsilon)
+
+    return differentiate
+
+
+def _forward_mode(model, parameters, direction):
     fixed = {name: value for name, value in parameters.items() if name not in direction}
     primal = {name: parameters[name] for name in direction}
-    for batch in batches:
 
-        def logits(moved, inputs=inputs_of(batch)):  # noqa: B008 - binds this batch's inputs
-            return functional_call(model, fixed | moved, (), inputs).logits
+    def differentiate(inputs):
+        return jvp(lambda moved: functional_call(model, fixed | moved, (), inputs).logits, (primal,), (direction,))
 
-        with torch.no_grad():
-            yield jvp(logits, (primal,), (direction,))
+    return differentiate
 
 
-def _norm(values: Iterable[Tensor]) -> Tensor:
-    return torch.stack([value.norm() for value in values]).norm()
+@contextmanager
+def _encoded_once(model: nn.Module, inputs: dict[str, Tensor]) -> AbstractContextManager[None]:
+    """Run the encoder on these inputs once; inside the context the model only replays what it returned."""
+    encoder, kept = model.base_model, []
+    hook = encoder.register_forward_hook(lambda module, args, output: kept.append(output))
+    model(**inputs)
+    hook.remove()
+    encoder.forward = lambda *args, **kwargs: kept[0]
+    try:
+        yield
+    finally:
+        del encoder.forward  # the class's own is underneath

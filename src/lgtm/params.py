@@ -6,9 +6,9 @@ No field has a default: a key that is not in the file is an error, so the file a
 import importlib
 import pkgutil
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, create_model, field_validator, model_validator
+from pydantic import BeforeValidator, Field, create_model, field_validator, model_validator
 
 import lgtm.arms
 from lgtm.config import Strict, parse, read_yaml
@@ -19,6 +19,14 @@ Positive = Annotated[float, Field(gt=0.0)]
 NonNegative = Annotated[float, Field(ge=0.0)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+def known_scope(value: Any) -> Any:
+    """A named scope, or numbers of the encoder's layers."""
+    layers = isinstance(value, list) and value and all(type(layer) is int and layer >= 0 for layer in value)
+    if not layers and value not in ("head", "encoder", "all"):
+        raise ValueError("should be head, encoder, all, or a list of layer numbers such as [0, 1]")
+    return value
 
 
 class Prepare(Strict):
@@ -44,11 +52,18 @@ class Training(Strict):
     keep: Literal["best", "last"]
 
 
+class StudentWarmup(Training):
+    """The student's warm-up, and how many of its earlier checkpoints are scored besides the warm student."""
+
+    earlier_checkpoints: Annotated[int, Field(ge=0)]
+
+
 class Influence(Strict):
     """How the training samples are scored."""
 
     method: Literal["finite_difference", "forward"]
-    scope: Literal["all", "encoder", "head"]
+    scope: Annotated[str | list[int], BeforeValidator(known_scope)]
+    feedback_loss: Literal["cross_entropy", "calibrated", "margin"]
     preconditioner: Literal["none", "adamw"]
     temperature: Positive
     hard_label_weight: Fraction
@@ -112,7 +127,7 @@ class Params(Strict):
     precision: Literal["fp32", "bf16", "fp16"]
     prepare: Prepare
     teacher_warmup: Training
-    student_warmup: Training
+    student_warmup: StudentWarmup
     influence: Influence
     teacher_tailored: TeacherTailored
     distill: Distill

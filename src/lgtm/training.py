@@ -40,12 +40,15 @@ def fit(
     metrics: list[str],
     log: Callable[[int, dict[str, float]], None],
     description: str,
+    earlier: int = 0,
+    keep_earlier: Callable[[Fitted], None] = lambda fitted: None,
 ) -> Fitted:
     """Train `model` in place with `loss` and keep the best or the last weights.
 
     settings: a section of params.yaml (params.Training). `metrics` name the task's metrics; the first one, then the
-    lower NLL, on the selection role decides what is best. `log(step, values)` gets the curves. Steps are optimizer
-    steps. Raises UserError when the loss is not finite.
+    lower NLL, on the selection role decides what is best. `log(step, values)` gets the curves. `keep_earlier` is called
+    at `earlier` evenly spread steps before the end, with the model as it is then. Steps are optimizer steps. Raises
+    UserError when the loss is not finite.
     """
     set_seed(seed)
     accelerator = Accelerator(mixed_precision=MIXED_PRECISION[precision])
@@ -57,7 +60,8 @@ def fit(
 
     kept, best = Fitted(0, {}), (-math.inf, -math.inf)
     kept_weights: dict[str, Tensor] = {}
-    due = {round(steps * k / settings.evaluations) for k in range(1, settings.evaluations + 1)}
+    due = _evenly(steps, settings.evaluations)
+    due_earlier = _evenly(steps, earlier + 1) - {steps}
     losses: list[Tensor] = []
     with tqdm(total=steps, desc=description, unit="step", mininterval=1.0) as progress:
         for step, batch in enumerate(_endless(batches), start=1):
@@ -81,6 +85,8 @@ def fit(
                     best = rank
                     kept = Fitted(step, _second_moments(model, optimizer))
                     kept_weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
+            if step in due_earlier:
+                keep_earlier(Fitted(step, _second_moments(model, optimizer)))
             if step == steps:
                 break
     model.load_state_dict(kept_weights)
@@ -110,6 +116,11 @@ def predict(
 
 def _stack(parts: list[Tensor]) -> np.ndarray:
     return torch.cat(parts).numpy()
+
+
+def _evenly(steps: int, times: int) -> set[int]:
+    """So many steps, evenly spread, the last one among them."""
+    return {round(steps * k / times) for k in range(1, times + 1)}
 
 
 def _endless(batches):
