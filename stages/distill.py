@@ -1,5 +1,6 @@
 """Train the warm student on what its arm's teacher says about train."""
 
+import pandas as pd
 import pyarrow.parquet as pq
 import torch
 from artifacts import cell, read_matrix
@@ -23,7 +24,8 @@ def main(seed: int, arm: str) -> None:
     loss = LabelLoss()
     if "logits" in taught:
         logits = torch.tensor(read_matrix(targets, "logits"))
-        loss = DistillationLoss(logits, settings.temperature, settings.hard_label_weight)
+        weights = torch.tensor(pd.read_parquet(targets, columns=["weight"])["weight"]) if "weight" in taught else None
+        loss = DistillationLoss(logits, settings.temperature, settings.hard_label_weight, weights)
     if "hidden" in taught:
         hidden = torch.tensor(read_matrix(targets, "hidden"))
         loss = HiddenMatching(loss, hidden, student.model.config.hidden_size, settings.hidden_weight)

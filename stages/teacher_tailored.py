@@ -4,6 +4,7 @@ import importlib
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 from artifacts import cell, read_matrix, read_role, write_table
 
 from lgtm.arms import Targets
@@ -19,34 +20,55 @@ class Lesson:
 
     def __init__(self, seed: int, arm: str, params: Params):
         self.seed, self.arm, self.params = seed, arm, params
+        self.scores = cell(seed, "influence") / "influence.parquet"
 
     @cached_property
     def warm_logits(self) -> np.ndarray:
         """The warm teacher's logits on train."""
         return read_matrix(cell(self.seed, "teacher") / "targets.parquet", "logits")
 
-    def retrain(self, influence_weight: float) -> Targets:
+    @cached_property
+    def tangents(self) -> np.ndarray:
+        """The student's tangents on train, in units of their own scale."""
+        import torch
+
+        from lgtm.influence import unit_scale
+
+        return unit_scale(torch.tensor(read_matrix(self.scores, "tangents"))).numpy()
+
+    @cached_property
+    def influence(self) -> np.ndarray:
+        """Influence of the train samples under the warm teacher."""
+        return pd.read_parquet(self.scores, columns=["influence"])["influence"].to_numpy()
+
+    @cached_property
+    def influence_label(self) -> np.ndarray:
+        """Influence of the train samples under their labels."""
+        return pd.read_parquet(self.scores, columns=["influence_label"])["influence_label"].to_numpy()
+
+    def retrain(
+        self, influence_weight: float, tangents: np.ndarray | None = None, weights: np.ndarray | None = None
+    ) -> Targets:
         """Train the warm teacher further and predict train with it."""
         import torch
         from network import Network
 
         from lgtm.determinism import make_deterministic
-        from lgtm.influence import unit_scale
         from lgtm.losses import TailoringLoss
         from lgtm.pairs import load_pair
 
         make_deterministic(self.seed)
         settings = self.params.teacher_tailored.retrain
-        scores = cell(self.seed, "influence") / "influence.parquet"
         loss = TailoringLoss(
             torch.tensor(self.warm_logits),
-            torch.tensor(read_matrix(scores, "student_logits")),
-            unit_scale(torch.tensor(read_matrix(scores, "tangents"))),
+            torch.tensor(read_matrix(self.scores, "student_logits")),
+            torch.tensor(self.tangents if tangents is None else tangents),
             anchor=settings.anchor,
             student_weight=settings.student_weight,
             influence_weight=influence_weight,
             temperature=self.params.influence.temperature,
             hard_label_weight=self.params.influence.hard_label_weight,
+            weights=None if weights is None else torch.tensor(weights, dtype=torch.float32),
         )
         rate = load_pair(self.params.pair).teacher.learning_rate * settings.learning_rate_factor
         teacher = Network(cell(self.seed, "teacher"))
@@ -63,6 +85,8 @@ def main(seed: int, arm: str) -> None:
     columns = {}
     if targets is not None:
         columns["logits"] = targets.logits
+        if targets.weights is not None:
+            columns["weight"] = targets.weights.astype(np.float32)
         if params.distill.hidden_weight:
             columns["hidden"] = hidden_states(seed, params, targets)
     write_table(cell(seed, arm, "teacher") / "targets.parquet", read_role("train")["sample_id"], **columns)

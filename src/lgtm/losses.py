@@ -31,12 +31,16 @@ class LabelLoss(Loss):
 class DistillationLoss(Loss):
     """(1 − α) T² KL(p_T ‖ p_S) at temperature T plus α CE with the labels (Hinton et al., 2015, eq. 4).
 
-    teacher_logits: N × C. The factor T² keeps the gradient's size independent of the temperature.
+    teacher_logits: N × C. The factor T² keeps the gradient's size independent of the temperature. weights: of the
+    samples (N, mean 1), in both parts; None for all alike.
     """
 
-    def __init__(self, teacher_logits: Tensor, temperature: float, hard_label_weight: float):
+    def __init__(
+        self, teacher_logits: Tensor, temperature: float, hard_label_weight: float, weights: Tensor | None = None
+    ):
         super().__init__()
         self.register_buffer("teacher_logits", teacher_logits)
+        self.register_buffer("weights", weights)
         self.temperature = temperature
         self.hard_label_weight = hard_label_weight
 
@@ -45,7 +49,8 @@ class DistillationLoss(Loss):
         temperature, mix = self.temperature, self.hard_label_weight
         teacher = self.teacher_logits[batch["index"]]
         soft = _kl(teacher / temperature, outputs.logits / temperature) * temperature**2
-        return (1 - mix) * soft + mix * F.cross_entropy(outputs.logits, batch["labels"])
+        hard = F.cross_entropy(outputs.logits, batch["labels"], reduction="none")
+        return _mean((1 - mix) * soft + mix * hard, self.weights, batch)
 
 
 class HiddenMatching(Loss):
@@ -78,6 +83,7 @@ class TailoringLoss(Loss):
     −(1 − α) T p_T·ṡ enters. With the warm anchor and T = 1 the optimum per sample is warm_logits − λ ṡ.
 
     warm_logits, student_logits, tangents: N × C; tangents in units of their own scale (see influence.unit_scale).
+    weights: of the samples in the anchor (N, mean 1); None for all alike.
     """
 
     def __init__(
@@ -91,11 +97,13 @@ class TailoringLoss(Loss):
         influence_weight: float,
         temperature: float,
         hard_label_weight: float,
+        weights: Tensor | None = None,
     ):
         super().__init__()
         self.register_buffer("warm_logits", warm_logits)
         self.register_buffer("student_logits", student_logits)
         self.register_buffer("tangents", tangents)
+        self.register_buffer("weights", weights)
         self.anchor = anchor
         self.student_weight = student_weight
         self.influence_weight = influence_weight
@@ -106,16 +114,22 @@ class TailoringLoss(Loss):
         """Scalar loss of a batch."""
         index, logits = batch["index"], outputs.logits
         if self.anchor == "labels":
-            loss = F.cross_entropy(logits, batch["labels"])
+            anchor = F.cross_entropy(logits, batch["labels"], reduction="none")
         else:
-            loss = _kl(logits, self.warm_logits[index])
+            anchor = _kl(logits, self.warm_logits[index])
+        loss = _mean(anchor, self.weights, batch)
         if self.student_weight:
-            loss = loss + self.student_weight * _kl(logits, self.student_logits[index])
+            loss = loss + self.student_weight * _kl(logits, self.student_logits[index]).mean()
         teacher = (logits / self.temperature).softmax(-1)
         influence = -(1 - self.hard_label_weight) * self.temperature * (teacher * self.tangents[index]).sum(-1)
         return loss - self.influence_weight * influence.mean()
 
 
 def _kl(logits: Tensor, other: Tensor) -> Tensor:
-    """KL(softmax(logits) ‖ softmax(other)), the mean over rows."""
-    return F.kl_div(other.log_softmax(-1), logits.log_softmax(-1), log_target=True, reduction="batchmean")
+    """KL(softmax(logits) ‖ softmax(other)) of every row."""
+    return F.kl_div(other.log_softmax(-1), logits.log_softmax(-1), log_target=True, reduction="none").sum(-1)
+
+
+def _mean(losses: Tensor, weights: Tensor | None, batch: dict[str, Tensor]) -> Tensor:
+    """The batch's mean of its samples' losses, weighted where there are weights (N)."""
+    return losses.mean() if weights is None else (weights[batch["index"]] * losses).mean()

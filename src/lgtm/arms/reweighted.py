@@ -1,0 +1,20 @@
+"""A teacher retrained on the labels, each sample weighted by a bounded function of its influence under the label."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from lgtm.arms import Lesson, Targets, bounded_weights
+from lgtm.config import Strict
+
+
+class Settings(Strict):
+    """`slope` of the weights (see lgtm.arms.bounded_weights)."""
+
+    slope: Annotated[float, Field(ge=0.0)]
+
+
+def teach(settings: Settings, lesson: Lesson) -> Targets:
+    """The teacher after the shared extra steps, on the samples whose labels help this student."""
+    weights = bounded_weights(lesson.influence_label, settings.slope)
+    return lesson.retrain(influence_weight=0.0, weights=weights)

@@ -1,0 +1,19 @@
+"""Plain distillation, each sample weighted in the student's loss by a bounded function of its influence."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from lgtm.arms import Lesson, Targets, bounded_weights
+from lgtm.config import Strict
+
+
+class Settings(Strict):
+    """`slope` of the weights (see lgtm.arms.bounded_weights)."""
+
+    slope: Annotated[float, Field(ge=0.0)]
+
+
+def teach(settings: Settings, lesson: Lesson) -> Targets:
+    """The warm teacher's logits, with weights."""
+    return Targets(lesson.warm_logits, weights=bounded_weights(lesson.influence, settings.slope))

@@ -1,0 +1,119 @@
+"""What every arm asks of its lesson, and what it hands to the student."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import softmax
+
+from lgtm.arms import Targets, bounded_weights
+from lgtm.losses import DistillationLoss
+from lgtm.params import ARM_SETTINGS, load_params
+
+RNG = np.random.default_rng(0)
+
+
+@dataclass
+class Lesson:
+    """A lesson of ten samples that notes how a teacher would be retrained."""
+
+    seed: int = 3
+    warm_logits: np.ndarray = field(default_factory=lambda: RNG.normal(size=(10, 3)))
+    tangents: np.ndarray = field(default_factory=lambda: RNG.normal(size=(10, 3)))
+    influence: np.ndarray = field(default_factory=lambda: RNG.normal(size=10))
+    influence_label: np.ndarray = field(default_factory=lambda: RNG.normal(size=10))
+
+    def retrain(self, **asked):
+        self.asked = asked
+        return Targets(self.warm_logits + 1, teacher="new")
+
+
+def teach(arm: str, **settings):
+    import importlib
+
+    lesson = Lesson()
+    module = importlib.import_module(f"lgtm.arms.{arm}")
+    return lesson, module.teach(ARM_SETTINGS[arm].model_validate(settings), lesson)
+
+
+def test_ce_has_no_teacher_and_kd_the_warm_one():
+    assert teach("ce")[1] is None
+    lesson, targets = teach("kd")
+    assert targets.teacher is None
+    assert np.array_equal(targets.logits, lesson.warm_logits)
+
+
+def test_tailored_and_control_differ_in_the_influence_alone():
+    tailored, _ = teach("tailored", **{"lambda": 0.7})
+    control, _ = teach("control")
+    assert tailored.asked == {"influence_weight": 0.7}
+    assert control.asked == {"influence_weight": 0.0}
+
+
+def test_shuffled_is_tailored_with_the_tangents_of_other_samples():
+    lesson, _ = teach("shuffled", **{"lambda": 0.7})
+    assert lesson.asked["influence_weight"] == 0.7
+    given = lesson.asked["tangents"]
+    assert sorted(map(tuple, given)) == sorted(map(tuple, lesson.tangents))
+    assert not np.array_equal(given, lesson.tangents)
+
+
+def test_tilted_is_the_optimum_of_the_tailoring_objective():
+    lesson, targets = teach("tilted", **{"lambda": 0.7})
+    warm, found = softmax(lesson.warm_logits, -1), softmax(targets.logits, -1)
+
+    def objective(p):
+        return (p * np.log(p / warm)).sum(-1) + 0.7 * (p * lesson.tangents).sum(-1)
+
+    for _ in range(100):
+        other = softmax(targets.logits + 0.1 * RNG.normal(size=targets.logits.shape), -1)
+        assert (objective(found) <= objective(other)).all()
+
+
+def test_reweighted_trusts_helpful_labels_more():
+    lesson, _ = teach("reweighted", slope=2.0)
+    order = np.argsort(lesson.influence_label)
+    assert lesson.asked["influence_weight"] == 0.0
+    assert (np.diff(lesson.asked["weights"][order]) > 0).all()
+
+
+def test_filtered_drops_the_least_helpful_and_keeps_the_scale_of_the_loss():
+    lesson, targets = teach("filtered", keep=0.8)
+    dropped = np.flatnonzero(targets.weights == 0)
+    assert set(dropped) == set(np.argsort(lesson.influence)[:2])
+    assert targets.weights.mean() == pytest.approx(1)
+    assert np.allclose(teach("filtered", keep=1.0)[1].weights, 1)
+
+
+def test_weighted_student_follows_the_influence_under_the_teacher():
+    lesson, targets = teach("weighted_student", slope=1.0)
+    assert (np.diff(targets.weights[np.argsort(lesson.influence)]) > 0).all()
+
+
+def test_weights_are_bounded_have_mean_one_and_do_not_depend_on_the_unit():
+    influence = RNG.normal(size=50)
+    weights = bounded_weights(influence, 3.0)
+    assert weights.mean() == pytest.approx(1)
+    assert weights.min() > 0
+    assert np.allclose(weights, bounded_weights(1e-6 * influence, 3.0))
+    assert np.allclose(bounded_weights(influence, 0.0), 1)
+    assert np.allclose(bounded_weights(np.zeros(5), 3.0), 1)
+
+
+def test_a_sample_of_weight_two_counts_as_two_samples():
+    teacher, student = torch.randn(2, 3), torch.randn(2, 3)
+    labels = torch.tensor([0, 2])
+    mix = {"temperature": 2.0, "hard_label_weight": 0.3}
+
+    def loss(weights, index):
+        batch = {"index": torch.tensor(index), "labels": labels[index]}
+        outputs = type("Outputs", (), {"logits": student[index]})
+        return DistillationLoss(teacher, **mix, weights=weights)(outputs, batch)
+
+    weighted = loss(torch.tensor([4 / 3, 2 / 3]), [0, 1])
+    assert weighted.item() == pytest.approx(loss(None, [0, 0, 1]).item(), rel=1e-5)
+
+
+def test_every_arm_has_its_section():
+    assert set(ARM_SETTINGS) < set(type(load_params().teacher_tailored).model_fields)
