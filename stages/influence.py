@@ -26,27 +26,27 @@ TOLERANCE = 1e-2
 
 
 def main(seed: int) -> None:
-    """Write influence, student logits and tangents by sample_id to work/runs/<seed>/influence.
-
-    Train is streamed: memory does not grow with its rows.
-    """
+    """Write influence, student logits and tangents by sample_id to work/runs/<seed>/influence."""
     settings = load_params().influence
     make_deterministic(seed)
     folder = cell(seed, "student")
     folders = [*sorted((folder / "checkpoints").glob("*")), folder]
-    checkpoints = [Checkpoint(folder, settings) for folder in folders]
-    out = cell(seed, "influence")
-    write_json(out / "summary.json", check(checkpoints))
+    checkpoints = [Checkpoint(each, each, settings) for each in folders]
+    score_train(checkpoints, cell(seed, "teacher"), cell(seed, "influence"), settings)
 
-    targets = read_chunks(cell(seed, "teacher") / "targets.parquet", ["logits"])
+
+def score_train(checkpoints: list["Checkpoint"], teacher: Path, out: Path, settings: Influence) -> None:
+    """Score train under a teacher, the folder of its targets. Train is streamed: memory does not grow with its rows."""
+    write_json(out / "summary.json", check(checkpoints))
+    targets = read_chunks(teacher / "targets.parquet", ["logits"])
     with (
         TableWriter(out / "influence.parquet") as table,
         tqdm(total=count_rows(role_path("train")) * len(checkpoints), desc=str(out), unit="sample") as progress,
     ):
-        for rows, teacher in zip(read_chunks(role_path("train")), targets, strict=True):
+        for rows, teacher_rows in zip(read_chunks(role_path("train")), targets, strict=True):
             columns = combine(
                 [checkpoint.score(rows, progress.update) for checkpoint in checkpoints],
-                torch.from_numpy(np.stack(teacher["logits"])),
+                torch.from_numpy(np.stack(teacher_rows["logits"])),
                 torch.tensor(rows["label"].to_numpy()),
                 temperature=settings.temperature,
                 hard_label_weight=settings.hard_label_weight,
@@ -55,10 +55,10 @@ def main(seed: int) -> None:
 
 
 class Checkpoint:
-    """A checkpoint of the warmed-up student with its direction."""
+    """A student with its direction. moments: the folder of the second moments that precondition it."""
 
-    def __init__(self, folder: Path, settings: Influence):
-        self.settings, self.folder = settings, folder
+    def __init__(self, folder: Path, moments: Path, settings: Influence):
+        self.settings, self.folder, self.moments = settings, folder, moments
         # Fused attention has no forward-mode rule.
         fused = settings.method == "finite_difference" or settings.scope == "head"
         self.student = Network(folder, attention=None if fused else "eager")
@@ -73,7 +73,7 @@ class Checkpoint:
         try:
             direction = feedback_gradient(model, batches, scope_parameters(model, settings.scope), loss_sum)
             if settings.preconditioner == "adamw":
-                moments = load_file(self.folder / "second_moments.safetensors", device=str(model.device))
+                moments = load_file(self.moments / "second_moments.safetensors", device=str(model.device))
                 direction = precondition(direction, moments)
             return normalise(direction)
         except ValueError as error:

@@ -2,6 +2,7 @@
 
 import importlib
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,16 +17,19 @@ from lgtm.stage import run
 
 
 class Lesson:
-    """What a cell's arm may use (see lgtm.arms.Lesson)."""
+    """What an arm may use (see lgtm.arms.Lesson).
 
-    def __init__(self, seed: int, arm: str, params: Params):
-        self.seed, self.arm, self.params = seed, arm, params
-        self.scores = cell(seed, "influence") / "influence.parquet"
+    teacher: the folder of the teacher that the arm starts from, with its targets; scores: what influence found; out:
+    where a new teacher goes.
+    """
+
+    def __init__(self, seed: int, params: Params, teacher: Path, scores: Path, out: Path):
+        self.seed, self.params, self.teacher, self.scores, self.out = seed, params, teacher, scores, out
 
     @cached_property
     def warm_logits(self) -> np.ndarray:
         """The warm teacher's logits on train."""
-        return read_matrix(cell(self.seed, "teacher") / "targets.parquet", "logits")
+        return read_matrix(self.teacher / "targets.parquet", "logits")
 
     @cached_property
     def tangents(self) -> np.ndarray:
@@ -71,33 +75,38 @@ class Lesson:
             weights=None if weights is None else torch.tensor(weights, dtype=torch.float32),
         )
         rate = load_pair(self.params.pair).teacher.learning_rate * settings.learning_rate_factor
-        teacher = Network(cell(self.seed, "teacher"))
-        out = cell(self.seed, self.arm, "teacher")
-        teacher.fit(loss, settings, self.params, learning_rate=rate, seed=self.seed, out=out)
+        teacher = Network(self.teacher)
+        teacher.fit(loss, settings, self.params, learning_rate=rate, seed=self.seed, out=self.out)
         return Targets(teacher.predict("train", settings.batch_size), teacher)
 
 
 def main(seed: int, arm: str) -> None:
     """Write the teacher's outputs on train, and the teacher where it is new, to work/runs/<seed>/<arm>/teacher."""
     params = load_params()
-    settings = getattr(params.teacher_tailored, arm)
-    targets = importlib.import_module(f"lgtm.arms.{arm}").teach(settings, Lesson(seed, arm, params))
+    scores = cell(seed, "influence") / "influence.parquet"
+    teach(arm, Lesson(seed, params, cell(seed, "teacher"), scores, cell(seed, arm, "teacher")))
+
+
+def teach(arm: str, lesson: Lesson) -> None:
+    """Let an arm make its targets and write them."""
+    params = lesson.params
+    targets = importlib.import_module(f"lgtm.arms.{arm}").teach(getattr(params.teacher_tailored, arm), lesson)
     columns = {}
     if targets is not None:
         columns["logits"] = targets.logits
         if targets.weights is not None:
             columns["weight"] = targets.weights.astype(np.float32)
         if params.distill.hidden_weight:
-            columns["hidden"] = hidden_states(seed, params, targets)
-    write_table(cell(seed, arm, "teacher") / "targets.parquet", read_role("train")["sample_id"], **columns)
+            columns["hidden"] = hidden_states(lesson, targets)
+    write_table(lesson.out / "targets.parquet", read_role("train")["sample_id"], **columns)
 
 
-def hidden_states(seed: int, params: Params, targets: Targets) -> np.ndarray:
+def hidden_states(lesson: Lesson, targets: Targets) -> np.ndarray:
     """The teacher's last layer at the first position, for every train row."""
     from network import Network
 
-    teacher = targets.teacher or Network(cell(seed, "teacher"))
-    return teacher.predict("train", params.distill.batch_size, hidden=True)[1]
+    teacher = targets.teacher or Network(lesson.teacher)
+    return teacher.predict("train", lesson.params.distill.batch_size, hidden=True)[1]
 
 
 if __name__ == "__main__":
