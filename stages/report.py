@@ -9,9 +9,12 @@ from lgtm.errors import UserError
 from lgtm.params import load_params
 from lgtm.plots import arms_figure, curves_figure, differences_figure, influence_figure, png
 from lgtm.report import (
+    BETTER,
     DISTILLATION,
     NAMES,
     WARMUP,
+    WORSE,
+    decisions,
     distillation_curves,
     headline,
     influence_quality,
@@ -21,7 +24,9 @@ from lgtm.report import (
     rank_samples,
     results_page,
     retrained,
+    right_answers,
     select_cells,
+    significance,
     summarise,
 )
 from lgtm.stage import run
@@ -39,8 +44,11 @@ def main() -> None:
     scores = join_scores(read_scores(params.seeds), read_role("train"))
     curves = read_curves(cells, params.seeds, params.arms, official)
 
-    metrics = summarise(cells, params.arms) | {"influence": influence_quality(scores)}
     parts = list(results["part"].unique())
+    right = right_answers(read_predictions(), params.seeds, params.arms, parts[0])
+
+    metrics = summarise(cells, params.arms)
+    metrics |= {"tests": significance(cells, right, params.arms, official), "influence": influence_quality(scores)}
     page = results_page(
         task=params.task,
         pair=params.pair,
@@ -61,7 +69,8 @@ def main() -> None:
     }
     if compared := pairs(params.arms):
         unit = f"difference in {name} on {on}, percentage points"
-        figures["differences"] = differences_figure(100 * students, compared, unit)
+        settled = [decision in (BETTER, WORSE) for decision in decisions(metrics, official).values()]
+        figures["differences"] = differences_figure(100 * students, compared, settled, unit)
     pictures = {name: png(figure) for name, figure in figures.items()}
 
     FIGURES.mkdir(parents=True, exist_ok=True)
@@ -78,6 +87,12 @@ def existing(path: Path) -> Path:
     if not path.is_file():
         raise UserError(f"{path}: not there, but params.yaml lists what it belongs to; run dvc repro")
     return path
+
+
+def read_predictions() -> pd.DataFrame:
+    """Every prediction on the test role, without the logits."""
+    columns = ["sample_id", "part", "label", "seed", "arm", "model", "predicted"]
+    return pd.read_parquet(existing(EVALUATION / "predictions.parquet"), columns=columns)
 
 
 def read_scores(seeds: list[int]) -> pd.DataFrame:

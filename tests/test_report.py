@@ -12,7 +12,20 @@ from artifacts import DATA, EVALUATION, cell, write_json
 
 from lgtm.config import read_yaml
 from lgtm.errors import UserError
-from lgtm.report import escape, headline, pairs, select_cells, show, summarise, verdict
+from lgtm.report import (
+    decisions,
+    escape,
+    headline,
+    pairs,
+    right_answers,
+    select_cells,
+    show,
+    show_p,
+    significance,
+    summarise,
+    verdict,
+)
+from lgtm.statistics import crossed_test, holm
 
 SEEDS, ARMS = [1, 2, 3], ["ce", "kd", "control", "tailored"]
 PARAMS = stage.Path(__file__).parents[1] / "params.yaml"
@@ -34,6 +47,7 @@ def write_workspace(root, seeds=SEEDS, arms=ARMS, parts=("test",), metrics=("acc
     (root / EVALUATION).mkdir()
     results = _results(random, seeds, arms, parts, metrics)
     pd.DataFrame(results).to_parquet(root / EVALUATION / "results.parquet")
+    _predictions(results, metrics[0]).to_parquet(root / EVALUATION / "predictions.parquet")
 
     for seed in seeds:
         (root / cell(seed, "influence")).mkdir(parents=True)
@@ -81,6 +95,19 @@ def _results(random, seeds, arms, parts, metrics):
                     where = {"seed": seed, "arm": arm, "model": model, "part": part}
                     results += [where | {"metric": name, "value": value} for name, value in values.items()]
     return results
+
+
+def _predictions(results, metric):
+    """1,000 rows a part, of which a model has right as many as its metric says, the easy ones first."""
+    random, tables = np.random.default_rng(1), []
+    for cell_ in results:
+        if cell_["metric"] == metric:
+            luck = np.linspace(0, 1, 1000) + 0.05 * random.normal(size=1000)
+            right = luck.argsort().argsort() < 1000 * cell_["value"]
+            where = {name: cell_[name] for name in ("seed", "arm", "model", "part")}
+            ids = [f"test-{cell_['part']}-{n}" for n in range(1000)]
+            tables.append(pd.DataFrame({"sample_id": ids, "label": 1, "predicted": right.astype(int)}).assign(**where))
+    return pd.concat(tables)
 
 
 def _curve(root, random, metric, end, steps, points, *where):
@@ -141,7 +168,8 @@ def test_the_report(workspace):
 
     assert list(summary) == ["metric", *ARMS, "tailored-kd", "tailored-control"]
     assert summary["kd"] == round(100 * kd.mean(), 2)
-    mean, margin = (float(number) for number in summary["tailored-kd"].replace("−", "-").split(" ± "))
+    mean, margin, p = map(float, re.split(" ± |, p ", summary["tailored-kd"].replace("−", "-")))
+    assert p == pytest.approx(metrics["tests"]["tailored-kd"]["p_holm"], abs=0.005)
     assert mean == pytest.approx(100 * difference["mean"], abs=0.005)
     assert margin == pytest.approx(50 * (difference["high"] - difference["low"]), abs=0.005)
 
@@ -173,6 +201,11 @@ def test_what_is_not_listed_leaves_no_trace(workspace, tmp_path):
     expected = written()
     # The same cells with others beside them.
     results = pd.read_parquet(EVALUATION / "results.parquet")
+    predictions = pd.read_parquet(EVALUATION / "predictions.parquet")
+    others = [predictions.assign(seed=9, predicted=0), predictions.assign(arm="tailored", predicted=0)]
+    pd.concat([*others, predictions]).drop_duplicates(["seed", "arm", "model", "sample_id"]).to_parquet(
+        EVALUATION / "predictions.parquet"
+    )
     stale = [results.assign(seed=9, value=0.0), results[results["arm"] == "kd"].assign(arm="tailored", value=0.0)]
     pd.concat([*stale, results]).to_parquet(EVALUATION / "results.parquet")
     cell(9, "influence").mkdir(parents=True)
@@ -191,6 +224,9 @@ def test_a_dropped_seed_and_arm_vanish_from_every_output(workspace):
     assert "Seeds: 1, 3;" in page
     assert "of 2 |" in page
     assert page.count("too few seeds for a verdict") == 3
+    assert "No winner is called below 3 seeds." in page
+    assert "## Tests" not in page
+    assert metrics["tests"] == {}
 
 
 @pytest.mark.parametrize(
@@ -213,6 +249,7 @@ def test_a_listed_cell_that_is_missing_is_an_error(workspace, change, message):
     "path",
     [
         EVALUATION / "results.parquet",
+        EVALUATION / "predictions.parquet",
         cell(2, "influence") / "influence.parquet",
         cell(3, "kd", "student") / "live/plots/metrics/selection/accuracy.tsv",
     ],
@@ -265,6 +302,8 @@ def test_several_parts_and_metrics(workspace):
     assert sum(name.startswith("parameters") for name in names) == 1
     assert summary["metric"] == "f1"
     assert "matched, mismatched" in page
+    assert "| difference | F1, over seeds | accuracy, over seeds and rows |" in page
+    assert "(not F1)" in page
 
 
 def test_every_pair_is_compared_once_with_each_baseline():
@@ -272,20 +311,78 @@ def test_every_pair_is_compared_once_with_each_baseline():
     assert pairs(["ce", "tailored"]) == []
 
 
+def test_the_tests_are_those_of_the_first_part_and_corrected_together(workspace):
+    workspace(parts=("matched", "mismatched"))
+    stage.main()
+    metrics, _, page = read_reports()
+    tests = metrics["tests"]
+    assert list(tests) == list(metrics["differences"])
+    predictions = pd.read_parquet(EVALUATION / "predictions.parquet").query("model == 'student' and part == 'matched'")
+    right = predictions.assign(right=predictions["predicted"] == predictions["label"]).set_index(["seed", "sample_id"])
+    tailored, kd = (right.loc[right["arm"] == arm, "right"].astype(float) for arm in ("tailored", "kd"))
+    accuracy, p = crossed_test(tailored - kd)
+    assert tests["tailored-kd"]["accuracy"] == pytest.approx(accuracy)
+    assert tests["tailored-kd"]["p"] == pytest.approx(p)
+    assert [test["p_holm"] for test in tests.values()] == holm([test["p"] for test in tests.values()])
+    assert page.split("## Tests")[1].split("## Teachers")[0].count("| ce − ") == 2
+
+
+def test_a_missing_prediction_is_an_error(workspace):
+    workspace()
+    predictions = pd.read_parquet(EVALUATION / "predictions.parquet")
+    chosen = (predictions["arm"] == "kd") & (predictions["model"] == "student") & (predictions["seed"] == 2)
+    one = predictions[chosen].index[:1]
+    for lacking in (predictions[~chosen], predictions[~(chosen & predictions.index.isin(one))]):
+        with pytest.raises(UserError, match="lacks predictions") as error:
+            right_answers(lacking, SEEDS, ARMS, "test")
+        assert "\n" not in str(error.value)
+
+
+def test_two_seeds_have_no_test():
+    cells = pd.DataFrame(
+        {"accuracy": [0.7, 0.7, 0.8, 0.8]},
+        index=pd.MultiIndex.from_product([["student"], ["kd", "tailored"], [1, 2]], names=["model", "arm", "seed"]),
+    )
+    assert significance(cells, pd.DataFrame(), ["kd", "tailored"], "accuracy") == {}
+
+
 @pytest.mark.parametrize(
-    ("low", "high", "n", "end"),
+    ("low", "high", "p_holm", "accuracy", "decision"),
     [
-        (0.001, 0.015, 3, "3 seeds: a is better"),
-        (-0.015, -0.001, 3, "3 seeds: a is worse"),
-        (-0.003, 0.019, 3, "3 seeds: not distinguishable from zero"),
-        (0.001, 0.015, 2, "2 seeds: too few seeds for a verdict"),
-        (None, None, 1, "1 seed: too few seeds for a verdict"),
+        (0.001, 0.015, 0.049, 0.01, "better"),
+        (-0.015, -0.001, 0.049, -0.01, "worse"),
+        (0.001, 0.015, 0.05, 0.01, "not distinguishable"),  # the corrected p denies what the interval claims
+        (-0.015, -0.001, 0.05, -0.01, "not distinguishable"),
+        (-0.001, 0.015, 0.01, 0.01, "not distinguishable"),  # the interval denies what p claims
+        (0.001, 0.015, 0.01, -0.01, "not distinguishable"),  # F1 rises and accuracy falls
     ],
 )
-def test_verdicts(low, high, n, end):
-    sentence = verdict("a-b", {"mean": 0.008, "low": low, "high": high, "n": n})
-    assert sentence.startswith("a − b: +0.8 points")
-    assert sentence.endswith(end)
+def test_a_winner_needs_the_interval_and_the_test(low, high, p_holm, accuracy, decision):
+    metrics = {
+        "differences": {"a-b": {"f1": {"mean": (low + high) / 2, "low": low, "high": high, "n": 3}}},
+        "tests": {"a-b": {"p_holm": p_holm, "accuracy": {"mean": accuracy}}},
+    }
+    assert decisions(metrics, "f1") == {"a-b": decision}
+    assert decisions(metrics | {"tests": {}}, "f1") == {"a-b": "too few seeds for a verdict"}
+
+
+@pytest.mark.parametrize(
+    ("n", "test", "decision", "end"),
+    [
+        (3, {"p_holm": 0.0312}, "better", "3 seeds, p 0.031: a is better"),
+        (3, {"p_holm": 0.21}, "not distinguishable", "3 seeds, p 0.21: not distinguishable"),
+        (2, None, "too few seeds for a verdict", "2 seeds: too few seeds for a verdict"),
+        (1, None, "too few seeds for a verdict", "1 seed: too few seeds for a verdict"),
+    ],
+)
+def test_verdicts(n, test, decision, end):
+    sentence = verdict("a-b", {"mean": 0.008, "low": -0.001, "high": 0.017, "n": n}, test, decision)
+    assert sentence == f"a − b: +0.8 points [−0.1, +1.7], {end}"
+
+
+def test_p_as_text():
+    shown = [show_p(p) for p in (0.0002, 0.0123, 0.0499, 0.0999, 0.21, 1.0)]
+    assert shown == ["<0.001", "0.012", "0.050", "0.10", "0.21", "1.00"]
 
 
 def test_numbers_as_text():
@@ -308,7 +405,7 @@ def test_one_seed_has_no_margin_in_the_summary():
             names=["model", "arm", "seed"],
         ),
     ).sort_index()
-    summary = headline(summarise(cells, ["kd", "tailored"]), "accuracy")
+    summary = headline(summarise(cells, ["kd", "tailored"]) | {"tests": {}}, "accuracy")
     assert summary == {
         "metric": "accuracy",
         "kd": 80.0,

@@ -1,4 +1,4 @@
-"""Intervals and paired differences against scipy's own test and by hand."""
+"""Intervals, paired differences and tests against scipy, sums of squares, simulation, and by hand."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from lgtm.statistics import interval, paired_difference, separation
+from lgtm.statistics import crossed_test, holm, interval, paired_difference, seeds_for_half, separation, smallest_shown
 
 
 def test_interval_is_the_one_of_the_t_test():
@@ -60,3 +60,111 @@ def test_separation_is_the_area_under_the_roc_curve():
     scores = pd.Series(random.normal(size=300) - flagged).round(1)  # ties
     assert separation(scores, flagged) == pytest.approx(roc_auc_score(flagged, -scores))
     assert separation(-flagged.astype(float), flagged) == 1.0
+
+
+def crossed(table):
+    """A seeds × examples array as crossed_test takes it."""
+    return pd.DataFrame(table).rename_axis(index="seed", columns="sample_id").stack()
+
+
+def students(random, seeds, examples, accuracy, by_seed, by_example, noise, effect=0.0):
+    """Differences of correctness of two arms that find the same examples hard, seeds × examples.
+
+    An arm differs by seed, by example, and by both. An effect lifts the first arm; all on the scale of a probit.
+    """
+    hard = 1.5 * random.normal(size=examples)
+    scale = np.sqrt(1.5**2 + by_seed**2 + by_example**2 + noise**2)
+
+    def right(lift):
+        own = by_seed * random.normal(size=(seeds, 1)) + by_example * random.normal(size=examples)
+        return (hard + own + noise * random.normal(size=(seeds, examples))) / scale + lift > stats.norm.isf(accuracy)
+
+    return right(effect).astype(float) - right(0)
+
+
+def by_sums_of_squares(table):
+    """The three standard errors of crossed_test from the margins of a balanced table."""
+    rows, columns, cells = table.mean(axis=1), table.mean(axis=0), table.ravel()
+    seed, example, each = (stats.sem(values) ** 2 for values in (rows, columns, cells))
+    return [(seed, len(rows) - 1), (example, len(columns) - 1), (seed + example - each, len(rows) - 1)]
+
+
+@pytest.mark.parametrize("sources", [(0.3, 0.1, 0.5), (0.0, 1.0, 0.3), (0.0, 0.0, 1.0)])
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_the_crossed_test_is_the_widest_of_three(seeds, sources):
+    table = students(np.random.default_rng(0), seeds, 200, 0.8, *sources, effect=0.1)
+    found, p = crossed_test(crossed(table))
+    mean = table.mean()
+    errors = [(np.sqrt(square), df) for square, df in by_sums_of_squares(table) if square > 0]
+    expected, (error, df) = max((2 * stats.t.sf(abs(mean) / error, df), (error, df)) for error, df in errors)
+    assert p == pytest.approx(expected)
+    assert found["mean"] == pytest.approx(mean)
+    assert found["n"] == seeds
+    assert found["high"] - found["mean"] == pytest.approx(stats.t.ppf(0.975, df) * error)
+    assert found["mean"] - found["low"] == pytest.approx(stats.t.ppf(0.975, df) * error)
+
+
+def test_equal_gains_of_few_examples_are_no_proof():
+    """Each seed gets one more right, another one each: no variance between seeds, and still nothing shown."""
+    table = np.zeros((3, 300))
+    table[[0, 1, 2], [5, 6, 7]] = 1
+    assert interval(table.mean(axis=1))["low"] > 0
+    found, p = crossed_test(crossed(table))
+    assert p > 0.05
+    assert found["low"] < 0 < found["high"]
+
+
+def test_no_difference_at_all_is_no_proof():
+    assert crossed_test(crossed(np.zeros((3, 50)))) == ({"mean": 0.0, "low": 0.0, "high": 0.0, "n": 3}, 1.0)
+
+
+def test_the_crossed_test_needs_every_example_in_every_seed():
+    with pytest.raises(ValueError, match="an example is missing"):
+        crossed_test(crossed(np.zeros((3, 50))).iloc[:-1])
+
+
+NULLS = [  # accuracy, by seed, by example, noise
+    (0.97, 0.0, 0.0, 0.5),
+    (0.8, 0.2, 0.0, 1.0),
+    (0.8, 0.05, 0.3, 0.7),
+    (0.8, 0.0, 1.0, 0.1),
+]
+
+
+@pytest.mark.parametrize("null", NULLS)
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_without_an_effect_the_crossed_test_seldom_finds_one(seeds, null):
+    random = np.random.default_rng(0)
+    p = np.array([crossed_test(crossed(students(random, seeds, 150, *null)))[1] for _ in range(250)])
+    assert np.mean(p < 0.05) <= 0.08
+    assert np.mean(p < 0.01) <= 0.02  # a correction for several comparisons lives on this end
+
+
+def test_seeds_alone_find_effects_that_are_of_the_test_rows():
+    """Why the test is crossed: arms that differ only in which examples suit them, on one choice of examples."""
+    random = np.random.default_rng(0)
+    found = [interval(students(random, 5, 150, 0.8, 0.0, 1.0, 0.1).mean(axis=1)) for _ in range(250)]
+    assert np.mean([not i["low"] <= 0 <= i["high"] for i in found]) > 0.5
+
+
+def test_a_real_effect_is_found():
+    random = np.random.default_rng(0)
+    tables = [students(random, 5, 500, 0.8, 0.05, 0.3, 0.7, effect=0.2) for _ in range(50)]
+    assert np.mean([crossed_test(crossed(table))[1] < 0.05 for table in tables]) > 0.9
+
+
+def test_holm_is_holm():
+    assert holm([0.01, 0.04, 0.03, 0.5]) == pytest.approx([0.04, 0.09, 0.09, 0.5])
+    assert holm([0.03]) == [0.03]
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+def test_the_smallest_difference_is_shown_four_times_in_five(seeds):
+    random = np.random.default_rng(0)
+    values = random.normal(size=seeds)
+    values /= values.std(ddof=1)
+    smallest = smallest_shown(0.02 * values) / 0.02
+    for effect, n in ((smallest, seeds), (smallest / 2, seeds_for_half(seeds))):
+        power = np.mean(stats.ttest_1samp(effect + random.normal(size=(4000, n)), 0, axis=1).pvalue < 0.05)
+        # The number of seeds is rounded up.
+        assert 0.78 < power < (0.82 if n == seeds else 0.9)

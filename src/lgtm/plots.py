@@ -32,6 +32,11 @@ STYLE = {
 }
 WIDTH = 7.5
 BINS = 61
+MOST_BANDS = 6  # in a panel; more hide each other
+VERDICTS = (
+    "Right of zero the first arm is better. Bars are not corrected for the number of comparisons, verdicts are.\n"
+    "Filled: the verdict names a winner. Hollow: it does not, even where the bar is clear of zero."
+)
 
 
 def png(figure: Figure) -> bytes:
@@ -57,21 +62,26 @@ def arms_figure(students: pd.DataFrame, teacher: pd.Series, label: str) -> Figur
         _draw_row(axes, row, students[arm], interval(students[arm]), colour)
     axes.set_xlabel(label)
     figure.legend(loc="outside upper right", ncols=2)
-    _caption(figure, _meaning(len(students)))
+    _caption(figure, f"{_meaning(len(students))}\nDifferences are paired by seed: arms whose bars overlap may differ.")
     return figure
 
 
 @rc_context(STYLE)
-def differences_figure(students: pd.DataFrame, pairs: list[tuple[str, str]], label: str) -> Figure:
-    """Differences a − b between arms, paired by seed. students: seeds × arms, in the unit of `label`, the axis's."""
+def differences_figure(students: pd.DataFrame, pairs: list[tuple[str, str]], settled: list[bool], label: str) -> Figure:
+    """Differences a − b between arms, paired by seed.
+
+    students: seeds × arms, in the unit of `label`, the axis's; settled: by pair, whether the verdict names a winner.
+    """
     figure, axes = _rows("Differences between arms, paired by seed", [f"{a} − {b}" for a, b in pairs])
     axes.axvline(0, color=BLACK, linewidth=1)
     styles = _styles(students)
-    for row, (a, b) in enumerate(pairs):
+    for row, ((a, b), filled) in enumerate(zip(pairs, settled, strict=True)):
         difference = paired_difference(students[a], students[b])
-        _draw_row(axes, row, students[a] - students[b], difference, styles[a][1])
+        _draw_row(axes, row, students[a] - students[b], difference, styles[a][1], filled=filled)
+        if row and b != pairs[row - 1][1]:
+            axes.axhline(row - 0.5, color="0.8", linewidth=0.8)
     axes.set_xlabel(label)
-    _caption(figure, f"{_meaning(len(students))}\nRight of zero the first arm is better.")
+    _caption(figure, f"{_meaning(len(students))}\n{VERDICTS}")
     return figure
 
 
@@ -90,17 +100,20 @@ def curves_figure(curves: pd.DataFrame, arms: list[str], label: str) -> Figure:
     panels = iter(figure.subplots(rows, 2, sharey=True, squeeze=False).flat)
     styles = _styles(arms)
     for phase, axes in zip(phases, panels, strict=False):
-        for arm, lines in curves[curves["phase"] == phase].groupby("arm", sort=False):
+        drawn = curves[curves["phase"] == phase]
+        number = drawn["arm"].nunique()
+        for arm, lines in drawn.groupby("arm", sort=False):
             values = lines.groupby("step")["value"].agg(["mean", "min", "max"])
             line, colour = styles.get(arm, ("-", BLACK))
             axes.plot(values["mean"], line, marker="o", markersize=3, linewidth=1.3, color=colour, label=arm)
-            axes.fill_between(values.index, values["min"], values["max"], color=colour, alpha=0.15, linewidth=0)
+            if number <= MOST_BANDS:
+                axes.fill_between(values.index, values["min"], values["max"], color=colour, alpha=0.15, linewidth=0)
         axes.set(title=phase, xlabel="optimizer steps", xlim=(0, None))
     for axes in panels:
         axes.set_axis_off()
     handles = [Line2D([], [], linestyle=line, color=colour, label=arm) for arm, (line, colour) in styles.items()]
     figure.legend(handles=handles, loc="outside upper right", ncols=4)
-    _caption(figure, f"Line: mean over {_count(curves['seed'])}. Band: lowest to highest seed.")
+    _caption(figure, f"Line: mean over {_count(curves['seed'])}. Band (up to {MOST_BANDS} lines): lowest to highest.")
     return figure
 
 
@@ -148,11 +161,12 @@ def _rows(title: str, names: list[str]) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _draw_row(axes: Axes, row: int, values: pd.Series, over_seeds: Interval, colour) -> None:
+def _draw_row(axes: Axes, row: int, values: pd.Series, over_seeds: Interval, colour, *, filled: bool = True) -> None:
     axes.plot(values, np.full(len(values), row + 0.22), "o", markersize=4, color=colour, alpha=0.5, markeredgewidth=0)
     if over_seeds["low"] is not None:
         axes.hlines(row, over_seeds["low"], over_seeds["high"], color=colour, linewidth=2)
-    axes.plot(over_seeds["mean"], row, "o", markersize=8, color=colour)
+    face = colour if filled else "white"
+    axes.plot(over_seeds["mean"], row, "o", markersize=8, color=colour, markerfacecolor=face, markeredgewidth=1.5)
 
 
 def _styles(arms) -> dict[str, tuple]:

@@ -8,13 +8,25 @@ import jinja2
 import pandas as pd
 
 from lgtm.errors import UserError
-from lgtm.statistics import Interval, interval, paired_difference, separation
+from lgtm.statistics import (
+    FEWEST_SEEDS,
+    SIGNIFICANCE,
+    Interval,
+    crossed_test,
+    holm,
+    interval,
+    paired_difference,
+    seeds_for_half,
+    separation,
+    smallest_shown,
+)
 
 WARMUP = "warmup"  # the arm's name for what precedes the arms
 BASELINES = ("kd", "control")
 HEADLINES = ("tailored-kd", "tailored-control")
 DISTILLATION = "Student, distillation"  # the phase of the learning curves
 SIZES = ("parameters", "megabytes")
+BETTER, WORSE, EVEN, TOO_FEW = "better", "worse", "not distinguishable", "too few seeds for a verdict"
 NAMES = {"accuracy": "accuracy", "f1": "F1", "macro_f1": "macro F1", "matthews": "Matthews correlation"}
 LONGEST_TEXT = 240
 Metrics = dict[str, Any]
@@ -87,14 +99,79 @@ def _intervals(models: pd.DataFrame) -> dict[str, Interval]:
     return {metric: interval(values) for metric, values in models.dropna(axis="columns", how="all").items()}
 
 
+def right_answers(predictions: pd.DataFrame, seeds: list[int], arms: list[str], part: str) -> pd.DataFrame:
+    """Whether a student is right: a row per listed seed and test example of the part, a column per arm, 1 or 0.
+
+    predictions: sample_id, part, label, seed, arm, model, predicted. Raises UserError where one is missing.
+    """
+    students = predictions[(predictions["model"] == "student") & (predictions["part"] == part)]
+    right = students.assign(right=(students["predicted"] == students["label"]).astype(float))
+    right = right[right["seed"].isin(seeds) & right["arm"].isin(arms)]
+    table = right.pivot(index=["seed", "sample_id"], columns="arm", values="right").reindex(columns=arms)
+    crossed = pd.MultiIndex.from_product([seeds, table.index.unique("sample_id")], names=["seed", "sample_id"])
+    table = table.reindex(crossed)
+    if table.empty or table.isna().any(axis=None):
+        raise UserError(
+            "work/evaluation/predictions.parquet: lacks predictions of what params.yaml lists; run dvc repro"
+        )
+    return table
+
+
+def significance(cells: pd.DataFrame, right: pd.DataFrame, arms: list[str], official: str) -> dict[str, Metrics]:
+    """A test per comparison a-b of students: what metrics.json has as `tests`. None below three seeds.
+
+    cells: of select_cells; right: of right_answers. `accuracy` is the difference in the share of right answers, with
+    its interval over seeds and examples together; p belongs to it, and p_holm is p corrected for the number of
+    comparisons. smallest_shown (of the official metric, a fraction) and seeds_for_half are about seeds alone.
+    """
+    compared, students = pairs(arms), per_seed(cells, arms, official)
+    if not compared or len(students) < FEWEST_SEEDS:
+        return {}
+    tests = [crossed_test(right[a] - right[b]) for a, b in compared]
+    corrected = holm([p for _, p in tests])
+    return {
+        f"{a}-{b}": {
+            "accuracy": accuracy,
+            "p": p,
+            "p_holm": p_holm,
+            "smallest_shown": smallest_shown(students[a] - students[b]),
+            "seeds_for_half": seeds_for_half(len(students)),
+        }
+        for (a, b), (accuracy, p), p_holm in zip(compared, tests, corrected, strict=True)
+    }
+
+
+def decisions(metrics: Metrics, official: str) -> dict[str, str]:
+    """The verdict on every comparison a-b: is a better than b on the official metric?
+
+    metrics: of summarise, with significance as `tests`. A winner needs both: an interval over seeds clear of zero, and
+    a corrected p over seeds and examples, of a difference in the same direction.
+    """
+    tests = metrics["tests"]
+    return {
+        name: _decide(values[official], tests[name]) if name in tests else TOO_FEW
+        for name, values in metrics["differences"].items()
+    }
+
+
+def _decide(difference: Interval, test: Metrics) -> str:
+    significant = test["p_holm"] < SIGNIFICANCE
+    if significant and difference["low"] > 0 and test["accuracy"]["mean"] > 0:
+        return BETTER
+    if significant and difference["high"] < 0 and test["accuracy"]["mean"] < 0:
+        return WORSE
+    return EVEN
+
+
 def headline(metrics: Metrics, official: str) -> dict[str, Any]:
     """The few values for `dvc exp show`: every arm in percent, and what tailoring gives in percentage points.
 
-    A difference is one string with half its interval, "+0.80 ± 1.10", because DVC gives every number a column.
+    A difference is one string with half its interval and its corrected p, "+0.80 ± 1.10, p 0.21", because DVC gives
+    every number a column.
     """
     arms = {arm: round(100 * values[official]["mean"], 2) for arm, values in metrics["arms"].items()}
     differences = {
-        name: _with_margin(metrics["differences"][name][official])
+        name: _with_margin(metrics["differences"][name][official]) + _with_p(metrics["tests"].get(name))
         for name in HEADLINES
         if name in metrics["differences"]
     }
@@ -106,18 +183,24 @@ def _with_margin(value: Interval) -> str:
     return mean if value["low"] is None else f"{mean} ± {100 * (value['high'] - value['mean']):.2f}"
 
 
-def verdict(name: str, difference: Interval) -> str:
+def _with_p(test: Metrics | None) -> str:
+    return f", p {show_p(test['p_holm'])}" if test else ""
+
+
+def verdict(name: str, difference: Interval, test: Metrics | None, decision: str) -> str:
     """One sentence on a difference a-b of fractions, for the reader who reads nothing else."""
     a, b = name.split("-")
     n = difference["n"]
-    seen = f"{a} − {b}: {show(difference, signed=True, unit=' points')}, {n} seed{'s' if n > 1 else ''}"
-    if n < 3:
-        return f"{seen}: too few seeds for a verdict"
-    if difference["low"] > 0:
-        return f"{seen}: {a} is better"
-    if difference["high"] < 0:
-        return f"{seen}: {a} is worse"
-    return f"{seen}: not distinguishable from zero"
+    said = f"{a} is {decision}" if decision in (BETTER, WORSE) else decision
+    seeds = f"{n} seed{'s' if n > 1 else ''}{_with_p(test)}"
+    return f"{a} − {b}: {show(difference, signed=True, unit=' points')}, {seeds}: {said}"
+
+
+def show_p(p: float) -> str:
+    """A p value as text, with the two digits that count."""
+    if p < 0.001:
+        return "<0.001"
+    return f"{p:.3f}" if p < 0.0995 else f"{p:.2f}"
 
 
 def show(value: Interval, metric: str = "", *, signed: bool = False, unit: str = "") -> str:
@@ -195,8 +278,8 @@ Seeds: {{ seeds | join(", ") }}; {{ "{:,}".format(test_rows) }} test rows
 {%- endif %}; official metric: {{ official }}, in %.
 
 Every figure is a mean over seeds with its 95 % Student-t interval in brackets. The intervals cover the randomness of
-training, not the choice of the test rows, and are not corrected for the number of comparisons. NLL is in nats;
-everything else is × 100 (percent).
+training, not the choice of the test rows, and are not corrected for the number of comparisons; the verdicts are
+held to both. NLL is in nats; everything else is × 100 (percent).
 {%- if seeds | length < 3 %} **With so few seeds, nothing here is settled.**{% endif %}
 
 ## Verdicts
@@ -205,6 +288,12 @@ On {{ official }} ({{ parts[0] }}), students paired by seed:
 {% for line in verdicts %}
 - {{ line }}
 {%- endfor %}
+{% if tests %}
+A winner needs two things: an interval over seeds that is clear of zero, and p < {{ significance }} over seeds and test
+rows together, corrected for the number of comparisons ({{ comparisons }}).
+{%- else %}
+No winner is called below {{ fewest }} seeds.
+{%- endif %}
 {%- else %}
 None of the arms is a baseline with another beside it ({{ baselines | join(", ") }}): nothing to compare.
 {%- endif %}
@@ -225,6 +314,19 @@ In percentage points (NLL in nats), paired by seed. Lower is better for `nll` an
 {{ differences }}
 
 ![Differences between arms](figures/differences.png)
+{% endif %}
+{%- if tests %}
+## Tests
+
+{{ tests }}
+
+The interval over seeds says what other seeds would give on these test rows. The test over seeds and rows says what
+other seeds would give on other rows of the kind, in accuracy
+{%- if official != "accuracy" %} (not {{ official }}){% endif %}, the share of right answers; p is of one comparison
+alone, the corrected p (Holm) of all {{ comparisons }}.
+
+"Smallest shown", in points of {{ official }}, is the true difference that {{ seeds | length }} seeds would show four
+times in five (paired t-test over seeds, one comparison alone); half of it would take {{ seeds_for_half }} seeds.
 {% endif %}
 ## Teachers
 
@@ -277,11 +379,12 @@ def results_page(
     """The results as a markdown page.
 
     summary: of prepare (labels, metrics, roles); parts: of the test role; metrics: of summarise, with
-    influence_quality as `influence`; samples: of rank_samples, of which `shown` are shown at each end.
+    significance as `tests` and influence_quality as `influence`; samples: of rank_samples, of which `shown` are shown
+    at each end.
     """
     students = {WARMUP: metrics["warm_student"], **metrics["arms"]}
     differences = metrics["differences"]
-    quality = metrics["influence"]
+    quality, tests = metrics["influence"], metrics["tests"]
     labels, official = summary["labels"], summary["metrics"][0]
     return jinja2.Template(PAGE, undefined=jinja2.StrictUndefined, keep_trailing_newline=True).render(
         task=task,
@@ -292,7 +395,15 @@ def results_page(
         official=NAMES[official],
         warmup=WARMUP,
         baselines=BASELINES,
-        verdicts=[verdict(name, values[official]) for name, values in differences.items()],
+        verdicts=[
+            verdict(name, differences[name][official], tests.get(name), decision)
+            for name, decision in decisions(metrics, official).items()
+        ],
+        significance=SIGNIFICANCE,
+        fewest=FEWEST_SEEDS,
+        tests=_tests_table(differences, tests, official),
+        comparisons=len(tests),
+        seeds_for_half=next((test["seeds_for_half"] for test in tests.values()), None),
         students=_models_table("student", students),
         teachers=_models_table("teacher", metrics["teachers"]),
         differences=_differences_table(differences),
@@ -324,6 +435,25 @@ def _differences_table(differences: dict[str, dict[str, Interval]]) -> str:
         for name, values in differences.items()
     ]
     return markdown_table(["difference", *columns], rows)
+
+
+def _tests_table(differences: dict[str, dict[str, Interval]], tests: dict[str, Metrics], official: str) -> str:
+    if not tests:
+        return ""
+    measured = [f"{NAMES[official]}, over seeds", "accuracy, over seeds and rows"]
+    header = ["difference", *measured, "p", "p, corrected", "smallest shown"]
+    rows = [
+        [
+            name.replace("-", " − "),
+            show(differences[name][official], signed=True),
+            show(test["accuracy"], signed=True),
+            show_p(test["p"]),
+            show_p(test["p_holm"]),
+            f"{100 * test['smallest_shown']:.1f}",
+        ]
+        for name, test in tests.items()
+    ]
+    return markdown_table(header, rows)
 
 
 def _samples_table(samples: pd.DataFrame, labels: list[str], seeds: int) -> str:
