@@ -1,4 +1,8 @@
-"""Train the warm student on what its arm's teacher says about train."""
+"""Train the warm student on what its arm's teacher says about train; in some arms the teacher learns beside it."""
+
+import importlib
+from functools import partial
+from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -6,31 +10,66 @@ import torch
 from artifacts import cell, read_matrix
 from network import Network
 
+from lgtm.arms import CoTraining
+from lgtm.cotraining import CoTeacher
 from lgtm.determinism import make_deterministic
-from lgtm.losses import DistillationLoss, HiddenMatching, LabelLoss
+from lgtm.losses import DistillationLoss, HiddenMatching, LabelLoss, Loss
 from lgtm.pairs import load_pair
-from lgtm.params import load_params
+from lgtm.params import Distill, Params, load_params
 from lgtm.stage import run
 
 
 def main(seed: int, arm: str) -> None:
-    """Write the distilled student to work/runs/<seed>/<arm>/student."""
+    """Write the distilled student to work/runs/<seed>/<arm>/student, and a teacher that learnt beside it to teacher."""
     params = load_params()
-    settings = params.distill
     make_deterministic(seed)
-    student = Network(cell(seed, "student"))
-    targets = cell(seed, arm, "teacher") / "targets.parquet"
+    out = cell(seed, arm, "student")
+    student, beside = Network(cell(seed, "student")), co_training(arm, params)
+    hard_label_weight = params.distill.hard_label_weight
+    if beside and beside.hard_label_weight is not None:
+        hard_label_weight = beside.hard_label_weight
+    loss = loss_from(cell(seed, arm, "teacher") / "targets.parquet", student, params.distill, hard_label_weight)
+    rates = load_pair(params.pair)
+    fit = partial(student.fit, loss, params.distill, params, learning_rate=rates.student.learning_rate, seed=seed)
+    if beside is None:
+        fit(out=out)
+        return
+    teacher = Network(cell(seed, "teacher"))
+    companion = CoTeacher(
+        teacher.model,
+        student.model,
+        loss,
+        teacher.encode("train"),
+        student.encode("feedback"),
+        beside,
+        params.distill,
+        hard_label_weight=hard_label_weight,
+        learning_rate=rates.teacher.learning_rate * beside.learning_rate_factor,
+        precision=params.precision,
+        seed=seed,
+    )
+    fit(out=out, companion=companion)
+    teacher.save(out / "teacher")
+
+
+def loss_from(targets: Path, student: Network, settings: Distill, hard_label_weight: float) -> Loss:
+    """The student's loss on the targets of its arm; for targets without logits, on the labels alone."""
     taught = pq.read_schema(targets).names
-    loss = LabelLoss()
-    if "logits" in taught:
-        logits = torch.tensor(read_matrix(targets, "logits"))
-        weights = torch.tensor(pd.read_parquet(targets, columns=["weight"])["weight"]) if "weight" in taught else None
-        loss = DistillationLoss(logits, settings.temperature, settings.hard_label_weight, weights)
+    if "logits" not in taught:
+        return LabelLoss()
+    weights = torch.tensor(pd.read_parquet(targets, columns=["weight"])["weight"]) if "weight" in taught else None
+    logits = torch.tensor(read_matrix(targets, "logits"))
+    loss = DistillationLoss(logits, settings.temperature, hard_label_weight, weights)
     if "hidden" in taught:
         hidden = torch.tensor(read_matrix(targets, "hidden"))
         loss = HiddenMatching(loss, hidden, student.model.config.hidden_size, settings.hidden_weight)
-    rate = load_pair(params.pair).student.learning_rate
-    student.fit(loss, settings, params, learning_rate=rate, seed=seed, out=cell(seed, arm, "student"))
+    return loss
+
+
+def co_training(arm: str, params: Params) -> CoTraining | None:
+    """How the arm's teacher learns beside the student, if it does."""
+    module = importlib.import_module(f"lgtm.arms.{arm}")
+    return module.co_training(getattr(params.teacher_tailored, arm)) if hasattr(module, "co_training") else None
 
 
 if __name__ == "__main__":

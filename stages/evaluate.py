@@ -43,8 +43,8 @@ def main() -> None:
         warm = measure(seed, "warmup", "teacher", load(seed, "teacher"), None)
         measure(seed, "warmup", "student", load(seed, "student"), warm)
         for arm in params.arms:
-            new_teacher = (cell(seed, arm, "teacher") / "config.json").is_file()
-            teacher = measure(seed, arm, "teacher", load(seed, arm, "teacher"), None) if new_teacher else warm
+            made = made_teacher(seed, arm)
+            teacher = measure(seed, arm, "teacher", load(*made), None) if made else warm
             measure(seed, arm, "student", load(seed, arm, "student"), teacher)
 
     EVALUATION.mkdir(parents=True, exist_ok=True)
@@ -61,6 +61,12 @@ def load(*parts) -> Network:
     if not (folder / "model.safetensors").is_file():
         raise UserError(f"{folder}: no model there, but params.yaml lists its seed and arm; run dvc repro")
     return Network(folder)
+
+
+def made_teacher(seed: int, arm: str) -> tuple | None:
+    """The cell of the teacher that an arm made, before its student or beside it; None where it made none."""
+    places = [(seed, arm, "teacher"), (seed, arm, "student", "teacher")]
+    return next((place for place in places if (cell(*place) / "config.json").is_file()), None)
 
 
 def size(network: Network) -> dict[str, float]:

@@ -107,9 +107,11 @@ def read_scores(seeds: list[int]) -> pd.DataFrame:
 
 def read_curves(cells: pd.DataFrame, seeds: list[int], arms: list[str], metric: str) -> pd.DataFrame:
     """The metric on selection during every training run: phase, arm, seed, step, value."""
+    # A teacher that learnt beside its student has no curve of its own.
+    trained_alone = [arm for arm in retrained(cells, arms) if (cell(seeds[0], arm, "teacher") / "live").is_dir()]
     runs = [
         ("Teacher, warm-up", WARMUP, ("teacher",)),
-        *(("Teacher, further training", arm, (arm, "teacher")) for arm in retrained(cells, arms)),
+        *(("Teacher, further training", arm, (arm, "teacher")) for arm in trained_alone),
         ("Student, warm-up", WARMUP, ("student",)),
         *((DISTILLATION, arm, (arm, "student")) for arm in arms),
     ]

@@ -1,11 +1,14 @@
 """Tiny models and tables that tests share."""
 
+from pathlib import Path
+
 import pandas as pd
 import torch
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
 from lgtm.models import train_wordpiece
 
+ROOT = Path(__file__).parents[1]
 LABELS = ["bad", "good"]
 SIZES = {
     "bert": dict(hidden_size=16, num_hidden_layers=3, num_attention_heads=2, intermediate_size=32),

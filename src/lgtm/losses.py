@@ -44,6 +44,10 @@ class DistillationLoss(Loss):
         self.temperature = temperature
         self.hard_label_weight = hard_label_weight
 
+    def retarget(self, index: Tensor, outputs) -> None:
+        """Put a moving teacher's outputs in place of what it said of these rows before."""
+        self.teacher_logits[index] = outputs.logits.detach()
+
     def forward(self, outputs, batch) -> Tensor:
         """Scalar loss of a batch."""
         temperature, mix = self.temperature, self.hard_label_weight
@@ -67,6 +71,11 @@ class HiddenMatching(Loss):
         self.register_buffer("teacher_hidden", teacher_hidden)
         self.projection = nn.Linear(student_width, teacher_hidden.shape[1], bias=False)
         self.weight = weight
+
+    def retarget(self, index: Tensor, outputs) -> None:
+        """Put a moving teacher's outputs in place of what it said of these rows before."""
+        self.loss.retarget(index, outputs)
+        self.teacher_hidden[index] = outputs.hidden_states[-1][:, 0].detach().to(self.teacher_hidden.dtype)
 
     def forward(self, outputs, batch) -> Tensor:
         """Scalar loss of a batch; the outputs have to carry hidden states."""
@@ -123,6 +132,21 @@ class TailoringLoss(Loss):
         teacher = (logits / self.temperature).softmax(-1)
         influence = -(1 - self.hard_label_weight) * self.temperature * (teacher * self.tangents[index]).sum(-1)
         return loss - self.influence_weight * influence.mean()
+
+
+def co_teaching_loss(
+    logits: Tensor,
+    student_logits: Tensor,
+    labels: Tensor,
+    *,
+    label_weight: float,
+    teacher_kl_weight: float,
+    student_kl_weight: float,
+) -> Tensor:
+    """a CE(y, p_T) + b KL(p_T ‖ p_S) + c KL(p_S ‖ p_T): a teacher's loss beside its student, but for the influence."""
+    labelled = label_weight * F.cross_entropy(logits, labels)
+    towards = teacher_kl_weight * _kl(logits, student_logits) + student_kl_weight * _kl(student_logits, logits)
+    return labelled + towards.mean()
 
 
 def _kl(logits: Tensor, other: Tensor) -> Tensor:

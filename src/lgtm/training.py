@@ -1,8 +1,9 @@
 """The one training loop, and prediction."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +28,32 @@ class Fitted:
     second_moments: dict[str, Tensor]
 
 
+# Called with the model's outputs, the batch and the optimizer: after the forward pass, before the loss.
+Companion = Callable[[Any, dict[str, Tensor], torch.optim.Optimizer], None]
+
+
+class Descent:
+    """AdamW on a model and its loss's own weights, with a linear schedule, clipping and mixed precision.
+
+    settings: a section of params.yaml (params.Training); steps: all that will be taken.
+    """
+
+    def __init__(self, model: nn.Module, loss: Loss, settings, *, learning_rate: float, precision: str, steps: int):
+        self.accelerator = Accelerator(mixed_precision=MIXED_PRECISION[precision])
+        self.max_grad_norm = settings.max_grad_norm
+        optimizer = torch.optim.AdamW(_decay_groups(model, loss, settings.weight_decay), lr=learning_rate)
+        self.scheduler = get_scheduler("linear", optimizer, round(settings.warmup_ratio * steps), steps)
+        self.model, self.loss, self.optimizer = self.accelerator.prepare(model, loss, optimizer)
+
+    def step(self, value: Tensor) -> None:
+        """One step down the gradient of a loss."""
+        self.accelerator.backward(value)
+        self.accelerator.clip_grad_norm_([*self.model.parameters(), *self.loss.parameters()], self.max_grad_norm)
+        self.optimizer.step()
+        self.scheduler.step()
+        self.optimizer.zero_grad()
+
+
 def fit(
     model: nn.Module,
     loss: Loss,
@@ -42,21 +69,21 @@ def fit(
     description: str,
     earlier: int = 0,
     keep_earlier: Callable[[Fitted], None] = lambda fitted: None,
+    companion: Companion = lambda outputs, batch, optimizer: None,
 ) -> Fitted:
     """Train `model` in place with `loss` and keep the best or the last weights.
 
     settings: a section of params.yaml (params.Training). `metrics` name the task's metrics; the first one, then the
     lower NLL, on the selection role decides what is best. `log(step, values)` gets the curves. `keep_earlier` is called
-    at `earlier` evenly spread steps before the end, with the model as it is then. Steps are optimizer steps. Raises
-    UserError when the loss is not finite.
+    at `earlier` evenly spread steps before the end, with the model as it is then. `companion` is what learns beside the
+    model, before the loss of each step. Steps are optimizer steps. Raises UserError when the loss is not finite.
     """
     set_seed(seed)
-    accelerator = Accelerator(mixed_precision=MIXED_PRECISION[precision])
-    batches = training_batches(train, settings.batch_size, torch.Generator().manual_seed(seed))
-    steps = math.ceil(settings.epochs * len(batches))
-    optimizer = torch.optim.AdamW(_decay_groups(model, loss, settings.weight_decay), lr=learning_rate)
-    scheduler = get_scheduler("linear", optimizer, round(settings.warmup_ratio * steps), steps)
-    model, loss, optimizer, batches = accelerator.prepare(model, loss, optimizer, batches)
+    steps = count_steps(train, settings)
+    descent = Descent(model, loss, settings, learning_rate=learning_rate, precision=precision, steps=steps)
+    model, loss, optimizer = descent.model, descent.loss, descent.optimizer
+    generator = torch.Generator().manual_seed(seed)
+    batches = descent.accelerator.prepare(training_batches(train, settings.batch_size, generator))
 
     kept, best = Fitted(0, {}), (-math.inf, -math.inf)
     kept_weights: dict[str, Tensor] = {}
@@ -64,15 +91,13 @@ def fit(
     due_earlier = _evenly(steps, earlier + 1) - {steps}
     losses: list[Tensor] = []
     with tqdm(total=steps, desc=description, unit="step", mininterval=1.0) as progress:
-        for step, batch in enumerate(_endless(batches), start=1):
+        for step, batch in enumerate(endless(batches), start=1):
             model.train()
-            value = loss(model(**inputs_of(batch), output_hidden_states=loss.needs_hidden), batch)
-            _require_finite(value, step, description, learning_rate)
-            accelerator.backward(value)
-            accelerator.clip_grad_norm_([*model.parameters(), *loss.parameters()], settings.max_grad_norm)
-            optimizer.step()
-            scheduler.step()
-            optimizer.zero_grad()
+            outputs = model(**inputs_of(batch), output_hidden_states=loss.needs_hidden)
+            companion(outputs, batch, optimizer)
+            value = loss(outputs, batch)
+            require_finite(value, step, description, learning_rate)
+            descent.step(value)
             losses.append(value.detach())
             progress.update()
             if step in due:
@@ -123,7 +148,13 @@ def _evenly(steps: int, times: int) -> set[int]:
     return {round(steps * k / times) for k in range(1, times + 1)}
 
 
-def _endless(batches):
+def count_steps(data: EncodedTexts, settings) -> int:
+    """Optimizer steps that training on the data takes."""
+    return math.ceil(settings.epochs * math.ceil(len(data) / settings.batch_size))
+
+
+def endless(batches: Iterable[dict[str, Tensor]]) -> Iterator[dict[str, Tensor]]:
+    """The batches, over and over."""
     while True:
         yield from batches
 
@@ -137,7 +168,8 @@ def _decay_groups(model: nn.Module, loss: Loss, weight_decay: float) -> list[dic
     ]
 
 
-def _require_finite(value: Tensor, step: int, description: str, learning_rate: float) -> None:
+def require_finite(value: Tensor, step: int, description: str, learning_rate: float) -> None:
+    """Raise UserError, with what to do, for a loss that is not finite."""
     if not torch.isfinite(value):
         raise UserError(
             f"{description}: the loss is {value.item()} at step {step}; nothing was kept. Lower the learning rate"

@@ -1,7 +1,9 @@
 """The arms: one module per way to make what a student learns from.
 
 A module defines `Settings`, the schema of its section `teacher_tailored.<arm>` in params.yaml, and
-`teach(settings, lesson)`, which returns the `Targets` of the student, or None for a student on labels alone.
+`teach(settings, lesson)`, which returns the `Targets` of the student, or None for a student on labels alone. A module
+whose teacher goes on learning beside the student also defines `co_training(settings)`, which returns a `CoTraining`;
+its `teach` gives the targets to start from.
 To add an arm: add its module here and its section to params.yaml, then name it in `arms`.
 """
 
@@ -21,6 +23,34 @@ class Targets:
     logits: np.ndarray
     teacher: Any = None
     weights: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class InfluenceTerm:
+    """−`weight` · mean influence in a co-trained teacher's loss, the influence at the student after a tentative step.
+
+    normalise: in units of the tangents' root mean square on the batch, as λ of the other arms is; else as it is.
+    pilot: the tentative step, `adamw` or `sgd`, at the student's learning rate.
+    """
+
+    weight: float
+    normalise: bool
+    pilot: str
+
+
+@dataclass(frozen=True)
+class CoTraining:
+    """How a teacher learns beside its student: the coefficients of its loss (see lgtm.cotraining).
+
+    hard_label_weight: of the student's own loss, in place of distill's; None leaves that.
+    """
+
+    label_weight: float  # of CE(y, p_T)
+    teacher_kl_weight: float  # of KL(p_T ‖ p_S)
+    student_kl_weight: float  # of KL(p_S ‖ p_T)
+    influence: InfluenceTerm | None
+    learning_rate_factor: float  # of the pair's teacher learning rate
+    hard_label_weight: float | None
 
 
 class Lesson(Protocol):

@@ -1,0 +1,31 @@
+"""MetaDistil: the teacher learns from its student's loss on held-out data alone (Zhou et al., ACL 2022)."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from lgtm.arms import CoTraining, InfluenceTerm, Lesson, Targets
+from lgtm.config import Strict
+
+
+class Settings(Strict):
+    """`learning_rate_factor`: of the pair's teacher learning rate."""
+
+    learning_rate_factor: Annotated[float, Field(gt=0.0)]
+
+
+def teach(settings: Settings, lesson: Lesson) -> Targets:
+    """The warm teacher's logits, to start from."""
+    return Targets(lesson.warm_logits)
+
+
+def co_training(settings: Settings) -> CoTraining:
+    """The gradient through a pilot SGD step of the student, but for its learning rate, which AdamW's steps ignore."""
+    return CoTraining(
+        label_weight=0.0,
+        teacher_kl_weight=0.0,
+        student_kl_weight=0.0,
+        influence=InfluenceTerm(1.0, normalise=False, pilot="sgd"),
+        learning_rate_factor=settings.learning_rate_factor,
+        hard_label_weight=None,
+    )

@@ -1,0 +1,35 @@
+"""The paper's step-by-step LGTM: teacher and student learn together (Ren et al., ACL 2023, algorithm 1)."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from lgtm.arms import CoTraining, InfluenceTerm, Lesson, Targets
+from lgtm.config import Strict
+
+
+class Settings(Strict):
+    """The weights of the teacher's loss; `lambda`'s unit is the tangents' own scale, or with `normalise` off, none."""
+
+    lambda_: Annotated[float, Field(alias="lambda", ge=0.0)]
+    normalise: bool
+    label_weight: Annotated[float, Field(ge=0.0)]
+    student_weight: Annotated[float, Field(ge=0.0)]
+    learning_rate_factor: Annotated[float, Field(gt=0.0)]
+
+
+def teach(settings: Settings, lesson: Lesson) -> Targets:
+    """The warm teacher's logits, to start from."""
+    return Targets(lesson.warm_logits)
+
+
+def co_training(settings: Settings) -> CoTraining:
+    """CE, KL(p_S ‖ p_T) and the influence at the student after a tentative AdamW step."""
+    return CoTraining(
+        label_weight=settings.label_weight,
+        teacher_kl_weight=0.0,
+        student_kl_weight=settings.student_weight,
+        influence=InfluenceTerm(settings.lambda_, settings.normalise, pilot="adamw"),
+        learning_rate_factor=settings.learning_rate_factor,
+        hard_label_weight=None,
+    )

@@ -1,0 +1,32 @@
+"""ProKT: the teacher learns on while it is held near its student (Shi et al., 2021)."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from lgtm.arms import CoTraining, Lesson, Targets
+from lgtm.config import Strict
+
+
+class Settings(Strict):
+    """`student_weight`: of KL(p_T ‖ p_S) beside the labels."""
+
+    student_weight: Annotated[float, Field(ge=0.0)]
+    learning_rate_factor: Annotated[float, Field(gt=0.0)]
+
+
+def teach(settings: Settings, lesson: Lesson) -> Targets:
+    """The warm teacher's logits, to start from."""
+    return Targets(lesson.warm_logits)
+
+
+def co_training(settings: Settings) -> CoTraining:
+    """CE and KL(p_T ‖ p_S): a step of mirror descent from the student towards the labels."""
+    return CoTraining(
+        label_weight=1.0,
+        teacher_kl_weight=settings.student_weight,
+        student_kl_weight=0.0,
+        influence=None,
+        learning_rate_factor=settings.learning_rate_factor,
+        hard_label_weight=None,
+    )

@@ -1,0 +1,167 @@
+"""A teacher that learns beside its student: a step of the teacher before every step of the student.
+
+The methods are coefficients of one loss, that of the teacher T on the student's train batch:
+
+    a CE(y, p_T) + b KL(p_T ‖ p_S) + c KL(p_S ‖ p_T) − λ mean_i I_i
+
+    ProKT (Shi et al., 2021)         a and b
+    deep mutual learning (2018)      a and c
+    MetaDistil (Zhou et al., 2022)   λ: dL_F(θ')/dT through θ' = θ − η ∇ℓ(θ) is −η times the gradient of mean I
+    LGTM (Ren et al., 2023, alg. 1)  a, c and λ, θ' by AdamW
+
+I_i = ⟨∇L_F(θ'), ∇ℓ_i(θ)⟩ as in influence.py: θ' is the student after a tentative step on this batch, F a batch of the
+feedback role, ℓ_i the loss that the student is about to descend. I_i is in closed form in T's logits, so a step takes,
+with the student's own, 4 forward and 3 backward passes of the student and 2 and 1 of the teacher. Dropout is off in all
+that is differenced: the feedback gradient and the tangents.
+"""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from lgtm.arms import CoTraining
+from lgtm.direction import Direction, length, normalise
+from lgtm.encoding import EncodedTexts, training_batches
+from lgtm.errors import UserError
+from lgtm.influence import distillation_influence, tangents, unit_scale
+from lgtm.losses import Loss, co_teaching_loss, inputs_of
+from lgtm.training import Descent, count_steps, endless, require_finite
+
+STEP_SIZE = 1e-4  # of the finite difference, relative to the length of the weights (see docs/log.md)
+
+
+class CoTeacher:
+    """A teacher to be called between a student's forward pass and its loss (a training.Companion).
+
+    teacher, student: classifiers, the one for `train` encoded for the teacher, the other for `feedback` encoded for the
+    student. loss: the student's, a DistillationLoss or HiddenMatching; the teacher's outputs on the batch become its
+    targets. settings: the student's (params.Distill), whose steps, clipping and schedule the teacher shares;
+    hard_label_weight: the one in `loss`. Raises UserError where training does not stay finite.
+    """
+
+    def __init__(
+        self,
+        teacher: nn.Module,
+        student: nn.Module,
+        loss: Loss,
+        train: EncodedTexts,
+        feedback: EncodedTexts,
+        method: CoTraining,
+        settings,
+        *,
+        hard_label_weight: float,
+        learning_rate: float,
+        precision: str,
+        seed: int,
+    ):
+        steps = count_steps(train, settings)
+        self.descent = Descent(teacher, Loss(), settings, learning_rate=learning_rate, precision=precision, steps=steps)
+        self.teacher, self.learning_rate = self.descent.model, learning_rate
+        # The copy shares the weights, but not the mixed precision that accelerate will put around the original's
+        # forward pass: differences need every digit.
+        self.student = copy.copy(student)
+        self.loss, self.train, self.method, self.settings = loss, train, method, settings
+        self.hard_label_weight = hard_label_weight
+        self.feedback = endless(training_batches(feedback, settings.batch_size, torch.Generator().manual_seed(seed)))
+
+    def __call__(self, outputs, batch: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> None:
+        """One step of the teacher, then what it says of the batch as the student's targets."""
+        method, index, labels = self.method, batch["index"], batch["labels"]
+        inputs = inputs_of(_to(index.device, self.train.collate([self.train[row] for row in index.tolist()])))
+        inputs["output_hidden_states"] = self.loss.needs_hidden
+        self.teacher.train()
+        said = self.teacher(**inputs)
+        value = co_teaching_loss(
+            said.logits,
+            outputs.logits.detach(),
+            labels,
+            label_weight=method.label_weight,
+            teacher_kl_weight=method.teacher_kl_weight,
+            student_kl_weight=method.student_kl_weight,
+        )
+        if method.influence:
+            self.loss.retarget(index, said)
+            student_logits, derivative = self._differentiate(outputs, batch, optimizer)
+            influence = distillation_influence(
+                student_logits,
+                derivative,
+                said.logits,
+                labels,
+                temperature=self.settings.temperature,
+                hard_label_weight=self.hard_label_weight,
+            )
+            value = value - method.influence.weight * influence.mean()
+        require_finite(value, self._step(), "the teacher beside its student", self.learning_rate)
+        self.descent.step(value)
+        self.teacher.eval()
+        with torch.no_grad():
+            self.loss.retarget(index, self.teacher(**inputs))
+
+    def _differentiate(self, outputs, batch, optimizer) -> tuple[Tensor, Tensor]:
+        """The student's logits and logit tangents on the batch, in the direction of its next feedback gradient."""
+        parameters = {name: value for name, value in self.student.named_parameters() if value.requires_grad}
+        # The graph stays: the student's own step goes back through it once more.
+        gradients = torch.autograd.grad(self.loss(outputs, batch), list(parameters.values()), retain_graph=True)
+        clipped = dict(zip(parameters, _clip(gradients, self.settings.max_grad_norm), strict=True))
+        moved = tentative_step(self.method.influence.pilot, optimizer, parameters, clipped)
+        self.student.eval()
+        raw = self._feedback_gradient(moved)
+        try:
+            direction = normalise(raw)
+        except ValueError as error:
+            raise UserError(f"the teacher beside its student, step {self._step()}: {error}") from error
+        ((logits, derivative),) = tangents(
+            self.student, [batch], direction, method="finite_difference", step_size=STEP_SIZE
+        )
+        scaled = unit_scale(derivative) if self.method.influence.normalise else derivative * length(raw.values())
+        return logits, scaled
+
+    def _feedback_gradient(self, weights: dict[str, Tensor]) -> Direction:
+        """Gradient of the feedback loss at these weights, on the next batch of feedback."""
+        batch = _to(next(iter(weights.values())).device, next(self.feedback))
+        logits = functional_call(self.student, weights, (), inputs_of(batch)).logits
+        loss = F.cross_entropy(logits, batch["labels"])
+        return dict(zip(weights, torch.autograd.grad(loss, list(weights.values())), strict=True))
+
+    def _step(self) -> int:
+        return self.descent.scheduler.last_epoch + 1
+
+
+def tentative_step(
+    kind: str, optimizer: torch.optim.Optimizer, parameters: dict[str, Tensor], gradients: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """The weights after a step of the optimizer's learning rate that is not taken.
+
+    kind: `adamw`, the step that the optimizer, an AdamW, would take, or `sgd`. Returns leaves that require gradients.
+    """
+    groups = {parameter: group for group in optimizer.param_groups for parameter in group["params"]}
+    moved = {}
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            group, step = groups[parameter], gradients[name]
+            if kind == "adamw":
+                step = _adamw_step(group, optimizer.state.get(parameter, {}), step) + group["weight_decay"] * parameter
+            moved[name] = parameter - group["lr"] * step
+    return {name: value.requires_grad_() for name, value in moved.items()}
+
+
+def _adamw_step(group: dict, state: dict, gradient: Tensor) -> Tensor:
+    """AdamW's step over its learning rate, without the weight decay (Loshchilov and Hutter, 2019, algorithm 2)."""
+    beta1, beta2 = group["betas"]
+    count = state.get("step", 0) + 1
+    first = beta1 * state.get("exp_avg", 0.0) + (1 - beta1) * gradient
+    second = beta2 * state.get("exp_avg_sq", 0.0) + (1 - beta2) * gradient.square()
+    return first / (1 - beta1**count) / ((second / (1 - beta2**count)).sqrt() + group["eps"])
+
+
+def _clip(gradients: tuple[Tensor, ...], longest: float) -> list[Tensor]:
+    """Gradients scaled down to a total length, as the training loop does."""
+    scale = (longest / (length(gradients) + 1e-6)).clamp(max=1.0)
+    return [gradient * scale for gradient in gradients]
+
+
+def _to(device: torch.device, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.to(device) for name, value in batch.items()}
