@@ -152,7 +152,7 @@ def published_steps(pair, method, mix):
             first = student_loss(ahead(**inputs_of(batch)).logits, teacher_logits.detach(), labels, mix)
             if method.influence.pilot == "adamw":
                 optimizer = adamw(ahead)
-                optimizer.load_state_dict(student_optimizer.state_dict())
+                optimizer.load_state_dict(copy.deepcopy(student_optimizer.state_dict()))
             else:
                 optimizer = torch.optim.SGD(ahead.parameters())
             descend(ahead, optimizer, first, STUDENT_RATE * left)
