@@ -148,6 +148,26 @@ def test_a_seed_more_and_an_arm_less(project):
     assert project.metrics()["arms"]["tailored"]["accuracy"]["n"] == 1
 
 
+def test_a_teacher_that_learns_beside_its_student(project):
+    project.edit({"arms": ["kd", "online"]})
+    assert project.repro() == {"teacher_tailored@1-online", "distill@1-online"} | GATHER
+    runs = project.root / "work/runs/1"
+    student, moved, warm = runs / "online/student", runs / "online/student/teacher", runs / "teacher"
+    weights = {folder: (folder / "model.safetensors").read_bytes() for folder in (student, moved, warm)}
+    assert weights[moved] != weights[warm]
+    assert set(project.metrics()["teachers"]) == {"warmup", "online"}
+    # Without the test role it does the same again, from the same bytes to the same bytes.
+    test = project.root / "work/data/test.parquet"
+    rows = test.read_bytes()
+    test.unlink()
+    project("env", "PYTHONPATH=src", sys.executable, "stages/distill.py", "--seed", "1", "--arm", "online")
+    test.write_bytes(rows)
+    assert {folder: (folder / "model.safetensors").read_bytes() for folder in weights} == weights
+    assert project.repro() == set()
+    project.edit({"arms": ["tailored"]})
+    assert project.repro() == GATHER
+
+
 def error_of(output: str) -> str:
     """The one line of a stage's error, and no traceback."""
     assert "Traceback" not in output
