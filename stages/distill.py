@@ -20,7 +20,10 @@ from lgtm.stage import run
 
 
 def main(seed: int, arm: str) -> None:
-    """Write the distilled student to work/runs/<seed>/<arm>/student, and a teacher that learnt beside it to teacher."""
+    """Write the distilled student to work/runs/<seed>/<arm>/student.
+
+    A teacher that learnt beside it goes to its folder teacher, as it is at the end, whichever student was kept.
+    """
     params = load_params()
     make_deterministic(seed)
     out = cell(seed, arm, "student")
