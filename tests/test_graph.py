@@ -1,6 +1,8 @@
 """dvc.yaml against the code: every stage depends on the modules it imports, and on no others."""
 
 import ast
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -79,3 +81,11 @@ def test_only_evaluate_reads_the_test_role():
         calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
         roles = {argument.value for call in calls for argument in call.args if isinstance(argument, ast.Constant)}
         assert ("test" in roles) == (path.stem == "evaluate"), path
+
+
+def test_make_tune_shows_selection_and_no_figure_of_the_test():
+    recipe = re.search(r"^tune:.*\n\t.*--drop '(.*)'", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    dropped = re.compile(recipe[1].replace("$$", "$"))
+    assert all(dropped.match(column) for column in json.loads((ROOT / "reports/summary.json").read_text()))
+    for column in ("Experiment", "selection.kd", "distill.temperature", "teacher_tailored.tailored.lambda"):
+        assert not dropped.match(column)
