@@ -66,8 +66,8 @@ def main() -> None:
 def write_leaderboard(folder: Path, student: Network, batch_size: int) -> None:
     """Predict the rows whose labels are hidden: a file for each that the card names, with the columns GLUE asks for."""
     rows, classes = pd.read_parquet(LEADERBOARD / "texts.parquet"), read_json(LEADERBOARD / "classes.json")
-    folder.mkdir(parents=True, exist_ok=True)
     for name, own in rows.groupby("file"):
+        folder.mkdir(parents=True, exist_ok=True)
         logits = predict(student.model, student.encode_frame(own), batch_size)
         predicted = [classes[index] for index in logits.argmax(-1)]
         own[["index"]].assign(prediction=predicted).to_csv(folder / name, sep="\t", index=False)
