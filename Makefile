@@ -1,10 +1,11 @@
 # make repro: the environment, then the default run.  make test: the tests.
+# make compare: runs side by side, on the test.  make tune: trials side by side, on selection (docs/tuning.md).
 PYTHON ?= python3
 VENV := .venv
 # DVC's stages call python, and its queue worker calls dvc: both have to be those of the environment.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: repro test lint compare
+.PHONY: repro test lint compare tune
 
 repro: $(VENV)/.installed
 	dvc repro
@@ -16,7 +17,11 @@ test: $(VENV)/.installed
 	pytest
 
 compare: $(VENV)/.installed
-	dvc exp show --only-changed --drop '.*/|Created|State|Executor|checkpoints'
+	dvc exp show --only-changed --drop '.*/|Created|State|Executor|checkpoints|selection\.'
+
+# The test's figures are the columns without a dot: whoever chooses does not see them.
+tune: $(VENV)/.installed
+	dvc exp show --only-changed --drop '(?!(Experiment|task|pair)$$)[^.]*$$|.*/|.*ms_per|selection.metric'
 
 # requirements.lock is exact; torch comes from it in the build that fits the machine.
 $(VENV)/.installed: requirements.lock

@@ -14,11 +14,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lgtm.errors import UserError
+
 DATA = Path("work/data")
 INIT = Path("work/init")
+LEADERBOARD = DATA / "leaderboard"
 EVALUATION = Path("work/evaluation")
 RUNS = Path("work/runs")
-TIMINGS = Path("reports/timings.json")
+REPORTS = Path("reports")
+TIMINGS = REPORTS / "timings.json"
 CHUNK = 2**13  # rows of a table that are in memory at once where it is streamed
 
 
@@ -52,9 +56,32 @@ def count_rows(path: Path) -> int:
     return pq.read_metadata(path).num_rows
 
 
+def read_task() -> dict[str, Any]:
+    """What a network has to know of the task: labels, metrics, max_length."""
+    return read_json(DATA / "task.json")
+
+
 def read_summary() -> dict[str, Any]:
-    """What prepare found out about the task: labels, metrics, max_length, counts."""
-    return json.loads((DATA / "summary.json").read_text())
+    """What prepare did with the rows: counts by role. They tell of the test role, so no network reads them."""
+    return read_json(DATA / "summary.json")
+
+
+def existing(path: Path) -> Path:
+    """The path of a listed cell's file. Raises UserError when it is not there."""
+    if not path.is_file():
+        raise UserError(f"{path}: not there, but params.yaml lists what it belongs to; run dvc repro")
+    return path
+
+
+def read_curve(folder: Path, metric: str) -> pd.DataFrame:
+    """A metric on selection while the model in the folder was trained: step, value."""
+    path = existing(folder / "live/plots/metrics/selection" / f"{metric}.tsv")
+    return pd.read_csv(path, sep="\t").rename(columns={metric: "value"})
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON."""
+    return json.loads(path.read_text())
 
 
 def write_json(path: Path, content: Any) -> None:

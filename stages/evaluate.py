@@ -2,11 +2,12 @@
 
 import statistics
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from artifacts import EVALUATION, TIMINGS, cell, read_role, write_json
+from artifacts import EVALUATION, LEADERBOARD, TIMINGS, cell, read_json, read_role, write_json
 from network import Network
 
 from lgtm.determinism import make_deterministic
@@ -16,10 +17,14 @@ from lgtm.losses import inputs_of
 from lgtm.metrics import agreement, evaluate_logits
 from lgtm.params import load_params
 from lgtm.stage import run
+from lgtm.training import predict
 
 
 def main() -> None:
-    """Write results (a long table) and predictions to work/evaluation, and latencies to reports/timings.json."""
+    """Write results (a long table) and predictions to work/evaluation, and latencies to reports/timings.json.
+
+    Where the task has a leaderboard and params.yaml asks for it, also its files of predictions.
+    """
     params = load_params()
     make_deterministic(0)
     test = read_role("test")
@@ -45,7 +50,10 @@ def main() -> None:
         for arm in params.arms:
             made = made_teacher(seed, arm)
             teacher = measure(seed, arm, "teacher", load(*made), None) if made else warm
-            measure(seed, arm, "student", load(seed, arm, "student"), teacher)
+            student = load(seed, arm, "student")
+            measure(seed, arm, "student", student, teacher)
+            if params.evaluate.leaderboard:
+                write_leaderboard(EVALUATION / "leaderboard" / arm / str(seed), student, params.evaluate.batch_size)
 
     EVALUATION.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(results).to_parquet(EVALUATION / "results.parquet", index=False)
@@ -53,6 +61,16 @@ def main() -> None:
     # Latencies differ from run to run, so no stage owns their file.
     timed = {model: load(params.seeds[0], model) for model in ("teacher", "student")}
     write_json(TIMINGS, {name: latency(network, params.evaluate.latency_repeats) for name, network in timed.items()})
+
+
+def write_leaderboard(folder: Path, student: Network, batch_size: int) -> None:
+    """Predict the rows whose labels are hidden: a file for each that the card names, with the columns GLUE asks for."""
+    rows, classes = pd.read_parquet(LEADERBOARD / "texts.parquet"), read_json(LEADERBOARD / "classes.json")
+    for name, own in rows.groupby("file"):
+        folder.mkdir(parents=True, exist_ok=True)
+        logits = predict(student.model, student.encode_frame(own), batch_size)
+        predicted = [classes[index] for index in logits.argmax(-1)]
+        own[["index"]].assign(prediction=predicted).to_csv(folder / name, sep="\t", index=False)
 
 
 def load(*parts) -> Network:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from accelerate import PartialState
-from artifacts import live_curves, read_role, read_summary, save_model
+from artifacts import live_curves, read_role, read_task, save_model
 
 from lgtm.encoding import EncodedTexts
 from lgtm.losses import Loss
@@ -19,7 +19,7 @@ class Network:
     """A classifier with its tokenizer, on the machine's device."""
 
     def __init__(self, folder: Path, attention: str | None = None):
-        self.task = read_summary()
+        self.task = read_task()
         self.tokenizer = load_tokenizer(folder)
         self.model = classifier(folder, self.task["labels"], attention).to(PartialState().device)
 

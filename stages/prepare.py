@@ -3,16 +3,16 @@
 from pathlib import Path
 
 import pandas as pd
-from artifacts import DATA, INIT, write_json
+from artifacts import DATA, INIT, LEADERBOARD, write_json
 
 from lgtm.determinism import make_deterministic
 from lgtm.models import starting_network, train_wordpiece
 from lgtm.pairs import load_pair
 from lgtm.params import load_params
-from lgtm.sources import read_splits
+from lgtm.sources import read_leaderboard, read_splits
 from lgtm.splits import assign_roles, plant_noise
 from lgtm.stage import run
-from lgtm.tasks import load_card
+from lgtm.tasks import Leaderboard, load_card
 
 
 def main() -> None:
@@ -21,7 +21,7 @@ def main() -> None:
     folder = Path("tasks") / params.task
     card, pair = load_card(folder), load_pair(params.pair)
 
-    raw = read_splits(card, folder)
+    raw, leaderboard = read_splits(card, folder), read_leaderboard(card, folder)
     roles, summary = assign_roles(raw, params.prepare)
     roles["train"] = plant_noise(roles["train"], card.label_noise, len(raw.labels), params.prepare.seed)
 
@@ -37,7 +37,6 @@ def main() -> None:
         for name, network in (("teacher", pair.teacher), ("student", pair.student))
     }
 
-    summary |= {"labels": raw.labels, "metrics": card.metrics, "max_length": card.max_length}
     summary["truncated"] = {
         role: truncated(frame, networks["teacher"][1], card.max_length) for role, frame in roles.items()
     }
@@ -45,9 +44,20 @@ def main() -> None:
     for role, frame in roles.items():
         frame.to_parquet(DATA / f"{role}.parquet", index=False)
     write_json(DATA / "summary.json", summary)
+    # Apart from the counts, which tell of the test: what trains depends on this, and not on them.
+    write_json(DATA / "task.json", {"labels": raw.labels, "metrics": card.metrics, "max_length": card.max_length})
+    LEADERBOARD.mkdir(exist_ok=True)
+    leaderboard.to_parquet(LEADERBOARD / "texts.parquet", index=False)
+    write_json(LEADERBOARD / "classes.json", written_classes(raw.labels, card.leaderboard))
     for name, (network, tokenizer) in networks.items():
         network.save_pretrained(INIT / name)
         tokenizer.save_pretrained(INIT / name)
+
+
+def written_classes(labels: list[str], leaderboard: Leaderboard | None) -> list[str]:
+    """How the leaderboard wants each class written, in the order of their ids."""
+    by_id = leaderboard is not None and leaderboard.write == "ids"
+    return [str(index) for index in range(len(labels))] if by_id else labels
 
 
 def texts_of(frame: pd.DataFrame) -> list[str]:

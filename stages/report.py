@@ -1,11 +1,8 @@
 """Gather the listed seeds and arms into tables, figures and a page."""
 
-from pathlib import Path
-
 import pandas as pd
-from artifacts import EVALUATION, cell, read_role, read_summary, write_json
+from artifacts import EVALUATION, REPORTS, cell, existing, read_curve, read_role, read_summary, read_task, write_json
 
-from lgtm.errors import UserError
 from lgtm.params import load_params
 from lgtm.plots import arms_figure, curves_figure, differences_figure, influence_figure, png
 from lgtm.report import (
@@ -31,13 +28,12 @@ from lgtm.report import (
 )
 from lgtm.stage import run
 
-REPORTS = Path("reports")
 FIGURES = REPORTS / "figures"
 
 
 def main() -> None:
     """Write results.md, metrics.json, summary.json, curves.csv and figures to reports."""
-    params, task = load_params(), read_summary()
+    params, task = load_params(), read_task() | read_summary()
     official = task["metrics"][0]
     results = pd.read_parquet(existing(EVALUATION / "results.parquet"))
     cells = select_cells(results, params.seeds, params.arms)
@@ -82,13 +78,6 @@ def main() -> None:
     write_json(REPORTS / "summary.json", headline(metrics, official))
 
 
-def existing(path: Path) -> Path:
-    """The path of a listed cell's file. Raises UserError when it is not there."""
-    if not path.is_file():
-        raise UserError(f"{path}: not there, but params.yaml lists what it belongs to; run dvc repro")
-    return path
-
-
 def read_predictions() -> pd.DataFrame:
     """Every prediction on the test role, without the logits."""
     columns = ["sample_id", "part", "label", "seed", "arm", "model", "predicted"]
@@ -118,9 +107,7 @@ def read_curves(cells: pd.DataFrame, seeds: list[int], arms: list[str], metric: 
     tables = []
     for phase, arm, folder in runs:
         for seed in seeds:
-            path = existing(cell(seed, *folder) / "live/plots/metrics/selection" / f"{metric}.tsv")
-            table = pd.read_csv(path, sep="\t").rename(columns={metric: "value"})
-            tables.append(table.assign(phase=phase, arm=arm, seed=seed))
+            tables.append(read_curve(cell(seed, *folder), metric).assign(phase=phase, arm=arm, seed=seed))
     return pd.concat(tables, ignore_index=True)
 
 

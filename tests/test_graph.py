@@ -1,6 +1,8 @@
 """dvc.yaml against the code: every stage depends on the modules it imports, and on no others."""
 
 import ast
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -55,11 +57,23 @@ def test_a_stage_depends_on_the_code_it_uses(stage):
 
 def test_script_is_stage_is_section():
     scripts = {path.stem for path in (ROOT / "stages").glob("*.py")} - {"artifacts", "network"}
-    assert scripts == set(STAGES) <= set(Params.model_fields)
+    assert scripts == set(STAGES)
+    # There is nothing to set about gathering scores.
+    assert set(STAGES) - set(Params.model_fields) == {"selection"}
     for stage, definition in STAGES.items():
         assert f" stages/{stage}.py" in definition["cmd"]
-        sections = [param for param in definition["params"] if isinstance(param, str)]
-        assert any(section.split(".")[0] == stage for section in sections)
+        sections = {param.split(".")[0] for param in definition["params"] if isinstance(param, str)}
+        assert stage in sections | {"selection"}
+
+
+def test_only_evaluate_depends_on_the_test_role():
+    """And on the whole of work/data no stage does. tests/test_alone.py shows that they need no more."""
+    for name, stage in STAGES.items():
+        data = {Path(dep).name for dep in stage["deps"] if Path(dep).parts[:2] == ("work", "data")}
+        assert "data" not in data
+        assert {"test.parquet", "leaderboard"} & data == (
+            {"test.parquet", "leaderboard"} if name == "evaluate" else set()
+        )
 
 
 def test_only_evaluate_reads_the_test_role():
@@ -67,3 +81,11 @@ def test_only_evaluate_reads_the_test_role():
         calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
         roles = {argument.value for call in calls for argument in call.args if isinstance(argument, ast.Constant)}
         assert ("test" in roles) == (path.stem == "evaluate"), path
+
+
+def test_make_tune_shows_selection_and_no_figure_of_the_test():
+    recipe = re.search(r"^tune:.*\n\t.*--drop '(.*)'", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    dropped = re.compile(recipe[1].replace("$$", "$"))
+    assert all(dropped.match(column) for column in json.loads((ROOT / "reports/summary.json").read_text()))
+    for column in ("Experiment", "selection.kd", "distill.temperature", "teacher_tailored.tailored.lambda"):
+        assert not dropped.match(column)

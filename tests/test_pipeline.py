@@ -9,28 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-import tiny
+import tiny_project
 import yaml
-
-from lgtm.config import read_yaml
-
-ROOT = Path(__file__).parents[1]
-NETWORK = {"model_type": "bert", "num_hidden_layers": 1, "num_attention_heads": 2, "max_position_embeddings": 32}
-PAIR = {
-    "description": "two tiny BERTs",
-    "tokenizer": {"vocab_size": 100},
-    "teacher": {"config": NETWORK | {"hidden_size": 32, "intermediate_size": 64}, "learning_rate": 1e-3},
-    "student": {"config": NETWORK | {"hidden_size": 16, "intermediate_size": 32}, "learning_rate": 1e-3},
-}
-TASK = {
-    "description": "good or bad",
-    "source": "local",
-    "files": {"train": "train.csv"},
-    "columns": {"text": "text", "text_pair": None, "label": "label"},
-    "metrics": ["accuracy"],
-    "max_length": 16,
-    "label_noise": 0.1,
-}
+from tiny_project import ROOT
 
 
 class Project:
@@ -43,35 +24,18 @@ class Project:
             cwd=ROOT, capture_output=True, text=True, check=True,
         )  # fmt: skip
         for name in tracked.stdout.splitlines():
-            if (ROOT / name).is_file() and name not in ("dvc.lock", "reports/summary.json", "reports/timings.json"):
+            if (ROOT / name).is_file() and name != "dvc.lock" and not name.startswith("reports/"):
                 (root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(ROOT / name, root / name)
-        (root / "pairs/tiny.yaml").write_text(yaml.safe_dump(PAIR))
-        (root / "tasks/tiny").mkdir()
-        (root / "tasks/tiny/task.yaml").write_text(yaml.safe_dump(TASK))
-        self.write_rows([f"{i % 7} {text}" for i, text in enumerate(tiny.table(120)["text"])])
-        self.params = read_yaml(ROOT / "params.yaml")
-        self.edit(
-            {"task": "tiny", "pair": "tiny", "seeds": [1], "arms": ["kd", "tailored"], "evaluate.latency_repeats": 2}
-        )
-        for section in ("teacher_warmup", "student_warmup", "distill", "teacher_tailored.retrain"):
-            self.edit({f"{section}.epochs": 1, f"{section}.evaluations": 1, f"{section}.batch_size": 16})
+        tiny_project.write_cards(root)
+        self.params = tiny_project.settings(seeds=[1], arms=["kd", "tailored"])
+        self.edit({})
         self("git", "init", "--quiet")
         self("git", "add", "--all")
         self("git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "--quiet", "--message", "start")
 
-    def write_rows(self, texts: list[str], separator: str = ",") -> None:
-        rows = [separator.join(["text", "label"])]
-        rows += [separator.join([text, "fine" if "good" in text else "awful"]) for text in texts]
-        (self.root / "tasks/tiny/train.csv").write_text("\n".join(rows) + "\n")
-
     def edit(self, changes: dict) -> None:
-        for key, value in changes.items():
-            *parents, last = key.split(".")
-            section = self.params
-            for parent in parents:
-                section = section[parent]
-            section[last] = value
+        tiny_project.edit(self.params, changes)
         (self.root / "params.yaml").write_text(yaml.safe_dump(self.params, sort_keys=False))
 
     def __call__(self, *command: str, check: bool = True) -> str:
@@ -82,11 +46,15 @@ class Project:
         assert check or done.returncode != 0, output
         return output
 
-    def repro(self, *options: str) -> set[str]:
+    def run(self, *options: str) -> set[str]:
         """Run `dvc repro` and return the stages that really ran."""
-        output = self("dvc", "repro", *options)
+        return set(re.findall(r"Running stage '(.+)':", self("dvc", "repro", *options)))
+
+    def repro(self, *options: str) -> set[str]:
+        """The same, and nothing is left to run."""
+        ran = self.run(*options)
         assert self("dvc", "status").strip() == "Data and pipelines are up to date."
-        return set(re.findall(r"Running stage '(.+)':", output))
+        return ran
 
     def metrics(self) -> dict:
         return json.loads((self.root / "reports/metrics.json").read_text())
@@ -99,7 +67,7 @@ def project(tmp_path_factory):
     return made
 
 
-GATHER = {"evaluate", "report"}
+GATHER = {"selection", "evaluate", "report"}
 
 
 def cells(seed: int, *arms: str) -> set[str]:
@@ -125,7 +93,9 @@ def test_a_forced_run_leaves_the_lock_unchanged(project):
 def test_a_change_runs_what_depends_on_it_and_setting_it_back_runs_nothing(project):
     before = project.metrics()
     project.edit({"distill.temperature": 5.0})
-    assert project.repro() == {"distill@1-kd", "distill@1-tailored"} | GATHER
+    # A trial, as in docs/tuning.md, never comes to the test.
+    assert project.run("selection") == {"distill@1-kd", "distill@1-tailored", "selection"}
+    assert project.repro() == {"evaluate", "report"}
     project.edit({"distill.temperature": 2.0})
     assert project.repro() == set()
     assert project.metrics() == before
@@ -135,6 +105,38 @@ def test_a_change_runs_what_depends_on_it_and_setting_it_back_runs_nothing(proje
     project.edit({"teacher_tailored.tailored.lambda": weight})
     assert project.repro() == set()
     assert project.metrics() == before
+
+
+def test_selection_says_how_the_kept_students_do(project, monkeypatch):
+    from artifacts import cell
+    from network import Network
+
+    monkeypatch.chdir(project.root)
+    shown = json.loads(Path("reports/selection.json").read_text())["selection"]
+    assert shown.pop("metric") == "accuracy"
+    for arm in ("kd", "tailored"):
+        student = Network(cell(1, arm, "student"))
+        right = student.predict("selection", 16).argmax(-1) == student.encode("selection").labels
+        assert shown.pop(arm) == round(100 * right.mean(), 2)
+    assert not shown
+
+
+def test_the_hidden_test_set_is_predicted_as_glue_wants_it(project):
+    for arm in ("kd", "tailored"):
+        lines = (project.root / "work/evaluation/leaderboard" / arm / "1/TINY.tsv").read_text().splitlines()
+        assert lines[0] == "index\tprediction"
+        index, predicted = zip(*(line.split("\t") for line in lines[1:]), strict=True)
+        assert index == tuple("0123456789")
+        assert set(predicted) <= {"awful", "fine"}
+
+
+def test_other_rows_in_the_test_change_nothing_before_evaluate(project):
+    test = project.root / "tasks/tiny/test.csv"
+    before = test.read_text()
+    test.write_text(tiny_project.csv(tiny_project.texts(20, 9, 9)))
+    assert project.repro() == {"prepare", "evaluate", "report"}
+    test.write_text(before)
+    assert project.repro() == set()
 
 
 def test_a_seed_more_and_an_arm_less(project):
@@ -183,12 +185,13 @@ def test_mistakes_end_in_one_line_and_leave_the_report(project):
     assert error_of(project("dvc", "repro", check=False)) == message
     project.edit({"distill.temperature": 2.0})
 
-    rows = [f"{i % 7} {text}" for i, text in enumerate(tiny.table(120)["text"])]
-    project.write_rows(rows, separator=";")
+    train = project.root / "tasks/tiny/train.csv"
+    before = train.read_text()
+    train.write_text(before.replace(",", ";"))
     message = error_of(project("dvc", "repro", check=False))
     assert "tasks/tiny/train.csv" in message
     assert "separator: ';'" in message
-    project.write_rows(rows)
+    train.write_text(before)
     assert (project.root / "reports/results.md").read_bytes() == results
     assert project.repro() == set()
 

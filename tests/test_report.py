@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -28,7 +29,7 @@ from lgtm.report import (
 from lgtm.statistics import crossed_test, holm
 
 SEEDS, ARMS = [1, 2, 3], ["ce", "kd", "control", "tailored"]
-PARAMS = stage.Path(__file__).parents[1] / "params.yaml"
+PARAMS = Path(__file__).parents[1] / "params.yaml"
 MEANS = {"warmup": 0.70, "ce": 0.74, "kd": 0.78, "control": 0.775, "tailored": 0.792}
 FIGURES = {"arms.png", "curves.png", "differences.png", "influence.png"}
 
@@ -42,7 +43,8 @@ def write_workspace(root, seeds=SEEDS, arms=ARMS, parts=("test",), metrics=("acc
     (root / DATA).mkdir(parents=True)
     train.to_parquet(root / DATA / "train.parquet")
     roles = {"train": {"rows": len(train)}, "test": {"rows": 1000}}
-    write_json(root / DATA / "summary.json", {"labels": ["bad", "good"], "metrics": list(metrics), "roles": roles})
+    write_json(root / DATA / "summary.json", {"roles": roles})
+    write_json(root / DATA / "task.json", {"labels": ["bad", "good"], "metrics": list(metrics)})
 
     (root / EVALUATION).mkdir()
     results = _results(random, seeds, arms, parts, metrics)
@@ -133,7 +135,7 @@ def workspace(tmp_path, monkeypatch):
 def relist(**changes):
     """Change the lists of params.yaml, as a user does, and nothing else."""
     params = read_yaml("params.yaml") | changes
-    stage.Path("params.yaml").write_text(yaml.safe_dump(params))
+    Path("params.yaml").write_text(yaml.safe_dump(params))
 
 
 def read_reports():

@@ -10,7 +10,7 @@ import pytest
 
 from lgtm.config import Strict
 from lgtm.errors import UserError
-from lgtm.sources import RawTask, read_splits
+from lgtm.sources import RawTask, read_leaderboard, read_splits
 from lgtm.tasks import load_card
 
 ROOT = Path(__file__).parents[1]
@@ -307,6 +307,52 @@ def test_a_task_that_is_not_there(folder):
         load_card(Path("tasks/mina"))
 
 
+# --- The leaderboard: rows to predict, whose labels are hidden ---
+
+
+def leaderboard(folder: Path, data: dict, **changes) -> pd.DataFrame:
+    """Write the files and the card, read the task, and then its leaderboard."""
+    read(folder, {"train.csv": TWO} | data, **changes)
+    return read_leaderboard(load_card(folder), folder)
+
+
+def test_a_leaderboard_needs_no_labels_and_keeps_every_row(folder):
+    files = {"near.tsv": "near.csv", "far.tsv": "far.jsonl"}
+    data = {"near.csv": 'text\nfine day\n""\n', "far.jsonl": '{"text": "rain", "label": "no such label"}\n'}
+    rows = leaderboard(folder, data, leaderboard={"files": files, "write": "names"})
+    assert rows.to_dict("list") == {
+        "file": ["near.tsv", "near.tsv", "far.tsv"], "index": [0, 1, 0], "text": ["fine day", "", "rain"]
+    }  # fmt: skip
+
+
+def test_a_task_without_a_leaderboard_has_no_rows_to_predict(folder):
+    rows = leaderboard(folder, {})
+    assert list(rows.columns) == ["file", "index", "text"]
+    assert rows.empty
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"files": {"a.csv": "new.csv"}}, "leaderboard.files.a.csv.[key]: string should match pattern"
+         " '^[\\w-]+\\.tsv$' (found 'a.csv')"),
+        ({"files": {"a.tsv": "../new.csv"}}, "leaderboard.files.a.tsv: '../new.csv' is not beside the card; copy the"
+         " file there"),
+        ({"write": "labels"}, "leaderboard.write: input should be 'names' or 'ids' (found 'labels')"),
+    ],
+)  # fmt: skip
+def test_mistakes_in_a_leaderboard(folder, changes, message):
+    board = {"files": {"a.tsv": "new.csv"}, "write": "names"} | changes
+    assert mistake(folder, leaderboard=board) == f"tasks/mine/task.yaml: {message}"
+
+
+def test_a_leaderboards_file_lacks_the_text(folder):
+    with pytest.raises(UserError, match=r"^tasks/mine/new.csv: no column 'text' \(columns.text in .*; found sentence$"):
+        leaderboard(
+            folder, {"new.csv": "sentence\nrain\n"}, leaderboard={"files": {"a.tsv": "new.csv"}, "write": "ids"}
+        )
+
+
 # --- The cards of the project ---
 
 
@@ -384,6 +430,16 @@ def test_hub(folder, hub):
     assert raw.labels == ["no", "yes"]
     assert raw.splits["train"]["label"].tolist() == [1, 0, 1]
     assert raw.splits["test"]["label"].tolist() == [0, 1]
+
+
+def test_a_leaderboard_on_the_hub(folder, hub):
+    read(folder, **hub, leaderboard={"files": {"MINE.tsv": "test"}, "write": "names"})
+    rows = read_leaderboard(load_card(folder), folder)
+    assert rows.to_dict("list") == {"file": ["MINE.tsv"] * 2, "index": [0, 1], "text": ["x", "x"]}
+
+    read(folder, **hub, leaderboard={"files": {"MINE.tsv": "tset"}, "write": "names"})
+    with pytest.raises(UserError, match=r"leaderboard.files.MINE.tsv: .* has no split 'tset'; it has train, "):
+        read_leaderboard(load_card(folder), folder)
 
 
 @pytest.mark.parametrize(

@@ -13,25 +13,24 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 class EncodedTexts(Dataset):
     """A table of texts, tokenised and truncated to max_length tokens.
 
-    frame: columns text, [text_pair], label. Items carry `index`, the row's position in the frame.
+    frame: columns text, [text_pair], [label]. Items carry `index`, the row's position in the frame. What has no label
+    can only be predicted.
     """
 
     def __init__(self, frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, max_length: int):
         texts = frame["text"].tolist()
         pairs = frame["text_pair"].tolist() if "text_pair" in frame else None
         self.encoding = tokenizer(texts, pairs, truncation=True, max_length=max_length)
-        self.labels = frame["label"].tolist()
+        self.labels = frame["label"].tolist() if "label" in frame else None
         self.lengths = [len(ids) for ids in self.encoding["input_ids"]]
         self.collate = DataCollatorWithPadding(tokenizer)
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.lengths)
 
     def __getitem__(self, index: int) -> dict:
-        return {name: values[index] for name, values in self.encoding.items()} | {
-            "labels": self.labels[index],
-            "index": index,
-        }
+        item = {name: values[index] for name, values in self.encoding.items()} | {"index": index}
+        return item if self.labels is None else item | {"labels": self.labels[index]}
 
 
 def training_batches(data: EncodedTexts, batch_size: int, generator: torch.Generator) -> DataLoader:

@@ -88,9 +88,10 @@ class Distill(Training):
 
 
 class Evaluate(Strict):
-    """Prediction on the test role, and the latency measurement."""
+    """Prediction on the test role and for the task's leaderboard, and the latency measurement."""
 
     batch_size: Count
+    leaderboard: bool
     latency_repeats: Count
 
 

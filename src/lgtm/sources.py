@@ -2,19 +2,20 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from numbers import Number
 from pathlib import Path
 from types import NoneType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from lgtm.config import parse
 from lgtm.errors import UserError, one_line
 from lgtm.files import read_file
-from lgtm.tasks import CARD, Columns, TaskCard
+from lgtm.tasks import CARD, TaskCard
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def read_splits(card: TaskCard, folder: Path) -> RawTask:
     tables, class_names = read(card, folder)
     path = folder / CARD
     for table in tables:
-        _check_columns(table, card.columns, path)
+        _check_columns(table, card.columns.used(), path)
     labels = [_label_strings(table, card.columns.label) for table in tables]
     classes = _classes(card, class_names, tables[0], labels[0], path)
     _check_f1(card, classes, path)
@@ -71,28 +72,60 @@ def read_splits(card: TaskCard, folder: Path) -> RawTask:
     return RawTask(classes.names, {split: pd.concat(parts, ignore_index=True) for split, parts in splits.items()})
 
 
+def read_leaderboard(card: TaskCard, folder: Path) -> pd.DataFrame:
+    """The rows of the card's leaderboard, in raw order: file (of predictions), index (from 0), text, [text_pair].
+
+    Their labels are hidden, so none is asked for, and one that is there is not read. A missing text becomes an empty
+    one: every row is to be predicted. No rows where the card has no leaderboard. Raises UserError as read_splits does.
+    """
+    columns = {ours: theirs for ours, theirs in card.columns.used().items() if ours != "label"}
+    frames = [pd.DataFrame(columns=["file", "index", *columns])]
+    if card.leaderboard is not None:
+        read = partial(_hub_split, _hub_data(card, folder)) if card.source == "hub" else _file
+        for name, place in card.leaderboard.files.items():
+            table = _Table("leaderboard", place, *read(card, folder, f"leaderboard.files.{name}", place))
+            _check_columns(table, columns, folder / CARD)
+            texts = {ours: _strings(table, theirs) for ours, theirs in columns.items()}
+            frames.append(pd.DataFrame({"file": name, "index": range(len(table.frame)), **texts}))
+    return pd.concat(frames, ignore_index=True).astype({"index": "int64"} | dict.fromkeys(["file", *columns], "str"))
+
+
 # --- Sources: each gives its tables, train first, and the class names where the source itself has them. ---
 
 
 def _read_local(card: TaskCard, folder: Path) -> tuple[list[_Table], None]:
     return [
-        _Table(split, part, str(folder / place), read_file(folder / place, card.separator, folder / CARD))
-        for split, part, place in card.files.places()
+        _Table(split, part, *_file(card, folder, f"files.{split}", place)) for split, part, place in card.files.places()
     ], None
 
 
+def _file(card: TaskCard, folder: Path, field: str, place: str) -> tuple[str, pd.DataFrame]:
+    """What messages call a file beside the card, and its rows."""
+    return str(folder / place), read_file(folder / place, card.separator, folder / CARD)
+
+
 def _read_hub(card: TaskCard, folder: Path) -> tuple[list[_Table], list[str] | None]:
+    data, splits = _hub_data(card, folder), card.hub.splits
+    tables = [
+        _Table(split, part, *_hub_split(data, card, folder, f"hub.splits.{split}", place))
+        for split, part, place in splits.places()
+    ]
+    # Only a ClassLabel has names.
+    return tables, getattr(data[splits.train].features.get(card.columns.label), "names", None)
+
+
+def _hub_data(card: TaskCard, folder: Path) -> Mapping[str, Any]:
+    """The splits of the hub's data set at the card's revision, from the hub once and then from its cache."""
     import datasets
 
-    hub, path = card.hub, folder / CARD
-    what = " ".join(filter(None, [hub.path, hub.name]))
+    hub, path, what = card.hub, folder / CARD, _hub_name(card)
     try:
         builder = datasets.load_dataset_builder(hub.path, hub.name, revision=hub.revision)
         # Without network, datasets falls back to the newest revision in its cache, whichever that is.
         if not Path(hub.path).is_dir() and builder.hash != hub.revision:
             raise ConnectionError(f"the cache has {builder.hash}")
         builder.download_and_prepare()
-        data = builder.as_dataset()
+        return builder.as_dataset()
     except ConnectionError as error:
         raise UserError(
             f"{path}: hub: {what} at {hub.revision} needs the hub once: run with network, without HF_HUB_OFFLINE "
@@ -102,14 +135,19 @@ def _read_hub(card: TaskCard, folder: Path) -> tuple[list[_Table], list[str] | N
     except Exception as error:
         raise UserError(f"{path}: hub: cannot load {what} at {hub.revision}: {one_line(error)}") from error
 
-    tables = []
-    for split, part, place in hub.splits.places():
-        if place not in data:
-            raise UserError(f"{path}: hub.splits.{split}: {what} has no split {place!r}; it has {', '.join(data)}")
-        frame = data[place].with_format("arrow")[:].to_pandas(integer_object_nulls=True)
-        tables.append(_Table(split, part, f"{what}, split {place}", frame))
-    feature = data[hub.splits.train].features.get(card.columns.label)
-    return tables, feature.names if isinstance(feature, datasets.ClassLabel) else None
+
+def _hub_split(
+    data: Mapping[str, Any], card: TaskCard, folder: Path, field: str, place: str
+) -> tuple[str, pd.DataFrame]:
+    """What messages call a split of the hub's data set, and its rows."""
+    if place not in data:
+        raise UserError(f"{folder / CARD}: {field}: {_hub_name(card)} has no split {place!r}; it has {', '.join(data)}")
+    frame = data[place].with_format("arrow")[:].to_pandas(integer_object_nulls=True)
+    return f"{_hub_name(card)}, split {place}", frame
+
+
+def _hub_name(card: TaskCard) -> str:
+    return " ".join(filter(None, [card.hub.path, card.hub.name]))
 
 
 def _generate(card: TaskCard, folder: Path) -> tuple[list[_Table], None]:
@@ -124,9 +162,9 @@ def _generate(card: TaskCard, folder: Path) -> tuple[list[_Table], None]:
 # --- Columns, texts and labels ---
 
 
-def _check_columns(table: _Table, columns: Columns, card: Path) -> None:
+def _check_columns(table: _Table, columns: dict[str, str], card: Path) -> None:
     found = [str(name) for name in table.frame.columns]
-    for ours, theirs in columns.used().items():
+    for ours, theirs in columns.items():
         if found.count(theirs) > 1:
             raise UserError(f"{table.source}: {found.count(theirs)} columns are called {theirs!r}; rename one")
         if theirs not in found:

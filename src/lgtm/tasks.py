@@ -18,6 +18,7 @@ Parts = Annotated[
     BeforeValidator(lambda value: {"test": value} if isinstance(value, str) else value),
     Field(min_length=1),
 ]
+PredictionFile = Annotated[str, Field(pattern=r"^[\w-]+\.tsv$")]
 ClassName = Annotated[str, BeforeValidator(lambda value: str(value) if type(value) is int else value)]
 
 
@@ -50,13 +51,16 @@ class Files(Splits):
     @model_validator(mode="after")
     def _readable(self) -> "Files":
         for split, _, place in self.places():
-            path = PurePosixPath(place)
-            if path.suffix.lower() not in FORMATS:
-                known = ", ".join(FORMATS)
-                raise ValueError(f"{split}: {place!r} is not a file of a known kind ({known})")
-            if path.is_absolute() or ".." in path.parts:
-                raise ValueError(f"{split}: {place!r} is not beside the card; copy the file there")
+            _check_place(split, place)
         return self
+
+
+def _check_place(what: str, place: str) -> None:
+    path = PurePosixPath(place)
+    if path.suffix.lower() not in FORMATS:
+        raise ValueError(f"{what}: {place!r} is not a file of a known kind ({', '.join(FORMATS)})")
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"{what}: {place!r} is not beside the card; copy the file there")
 
 
 class Hub(Strict):
@@ -94,6 +98,16 @@ class Columns(Strict):
         return {ours: theirs for ours in ("text", "text_pair", "label") if (theirs := getattr(self, ours))}
 
 
+class Leaderboard(Strict):
+    """Rows whose labels are hidden, to predict for a leaderboard: the file of predictions -> a file or hub split.
+
+    `write` says how the classes are written: by name, or by id.
+    """
+
+    files: Annotated[dict[PredictionFile, str], Field(min_length=1)]
+    write: Literal["names", "ids"]
+
+
 class TaskCard(Strict):
     """tasks/<name>/task.yaml: where a task's data is and how it is read and measured."""
 
@@ -103,6 +117,7 @@ class TaskCard(Strict):
     separator: str | None = None
     hub: Hub | None = None
     generated: dict[str, Any] | None = None
+    leaderboard: Leaderboard | None = None
     columns: Columns
     labels: Annotated[list[ClassName], Field(min_length=2)] | None = None
     metrics: Annotated[list[Literal["accuracy", "f1", "macro_f1", "matthews"]], Field(min_length=1)]
@@ -140,6 +155,17 @@ class TaskCard(Strict):
                 raise ValueError(f"source is {self.source}, so the card may not have the key {key}")
         if self.separator is not None and not self._has_csv():
             raise ValueError("separator is for local csv files, and the card names none")
+        return self
+
+    @model_validator(mode="after")
+    def _leaderboard_fits_the_source(self) -> "TaskCard":
+        if self.leaderboard is None:
+            return self
+        if self.source == "generated":
+            raise ValueError("source is generated, so the card may not have the key leaderboard")
+        if self.source == "local":
+            for name, place in self.leaderboard.files.items():
+                _check_place(f"leaderboard.files.{name}", place)
         return self
 
     def _has_csv(self) -> bool:

@@ -1,0 +1,60 @@
+"""Every stage in a folder that holds what dvc.yaml says it depends on, and nothing else."""
+
+import importlib
+import itertools
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import tiny_project
+import torch
+import yaml
+
+from lgtm.config import read_yaml
+from lgtm.params import ARM_SETTINGS
+
+STAGES = read_yaml(tiny_project.ROOT / "dvc.yaml")["stages"]
+LISTS = {"seeds": [1], "arms": sorted(ARM_SETTINGS)}
+
+
+@pytest.fixture
+def home(tmp_path):
+    tiny_project.write_cards(tmp_path)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(tiny_project.settings(**LISTS)))
+    (tmp_path / "checkpoints").mkdir()
+    yield tmp_path
+    torch.use_deterministic_algorithms(False)
+
+
+def cells(stage: dict) -> list[dict]:
+    """The items of a stage's matrix; one without keys where there is no matrix."""
+    lists = {key: LISTS[values.strip("${}")] for key, values in stage.get("matrix", {}).items()}
+    return [dict(zip(lists, item, strict=True)) for item in itertools.product(*lists.values())]
+
+
+def paths(entries: list, cell: dict) -> list[Path]:
+    """Paths of deps or outs with the templates filled in; code left out."""
+    names = [name for entry in entries for name in ([entry] if isinstance(entry, str) else entry)]
+    for key, value in {"task": "tiny", **{f"item.{key}": value for key, value in cell.items()}}.items():
+        names = [name.replace(f"${{{key}}}", str(value)) for name in names]
+    return [Path(name) for name in names if not name.endswith(".py")]
+
+
+def test_stages_need_no_more_than_they_declare_and_so_no_arm_sees_the_test(home, tmp_path_factory, monkeypatch):
+    saw_test = set()
+    for name, stage in STAGES.items():
+        for cell in cells(stage):
+            alone = tmp_path_factory.mktemp(name)
+            for path in [Path("params.yaml"), Path("pairs"), *paths(stage["deps"], cell)]:
+                (alone / path).parent.mkdir(parents=True, exist_ok=True)
+                (alone / path).symlink_to(home / path)
+            monkeypatch.chdir(alone)
+            if Path("work/data/test.parquet").exists():
+                saw_test.add(name)
+            importlib.import_module(name).main(**cell)
+            for path in paths([*stage.get("outs", []), *stage.get("metrics", []), *stage.get("plots", [])], cell):
+                (home / path).parent.mkdir(parents=True, exist_ok=True)
+                (alone / path).rename(home / path)
+    assert saw_test == {"evaluate"}
+    results = pd.read_parquet(home / "work/evaluation/results.parquet")
+    assert set(LISTS["arms"]) < set(results["arm"])
