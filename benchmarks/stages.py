@@ -1,0 +1,34 @@
+"""Run all cells of params.yaml in one process, as `dvc repro` does in many: the same artifacts, without the imports.
+
+    python benchmarks/stages.py
+
+For tables over many tasks and seeds on a small machine, where importing torch in every stage is a third of the time.
+Nothing is cached or locked: `dvc repro` is how a result that matters is made; docs/results.md says what came from here.
+"""
+
+import importlib
+import sys
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("src", "stages")]
+
+from lgtm.params import load_params
+
+
+def main() -> None:
+    """Run the stages in the graph's order, in the current folder."""
+    params = load_params()
+    stage = {path.stem: importlib.import_module(path.stem) for path in Path("stages").glob("*.py")}
+    stage["prepare"].main()
+    for seed in params.seeds:
+        for name in ("teacher_warmup", "student_warmup", "influence"):
+            stage[name].main(seed)
+        for arm in params.arms:
+            stage["teacher_tailored"].main(seed, arm)
+            stage["distill"].main(seed, arm)
+    stage["evaluate"].main()
+    stage["report"].main()
+
+
+if __name__ == "__main__":
+    main()
