@@ -18,7 +18,7 @@ from lgtm.validation import known_errors, linear_datamodeling_score, random_subs
 
 
 def main(seed: int) -> None:
-    """Write validation.json and, where subsets are retrained, subsets.parquet to work/validation/<seed>."""
+    """Write validation.json to work/validation/<seed>."""
     params = load_params()
     settings = params.validation
     make_deterministic(seed)
@@ -36,23 +36,23 @@ def main(seed: int) -> None:
         train["true_label"].to_numpy(),
     )
     retrain = Retraining(seed, params, teacher_logits)
-    out = VALIDATION / str(seed)
-    out.mkdir(parents=True, exist_ok=True)
 
     if settings.subsets:
         subsets = random_subsets(len(train), settings.subsets, settings.fraction, seed)
+        summed = subsets @ influence
         losses = [retrain(mask, f"subset {n} of {len(subsets)}") for n, mask in enumerate(subsets, start=1)]
-        table = {"rows": list(map(np.flatnonzero, subsets)), "influence": subsets @ influence, "losses": losses}
-        pd.DataFrame(table).to_parquet(out / "subsets.parquet", index=False)
-        found["lds"] = linear_datamodeling_score(table["influence"], np.mean(losses, axis=-1), seed)
+        found["lds"] = linear_datamodeling_score(summed, np.mean(losses, axis=-1), seed)
+        found["subsets"] = [
+            {"influence": float(total), "losses": each} for total, each in zip(summed, losses, strict=True)
+        ]
     if settings.removals:
-        nothing = retrain(np.ones(len(train), dtype=bool), "nothing dropped")
-        found["removal"] = [{"dropped": "nothing", "fraction": 0.0, "losses": nothing}] + [
+        found["nothing_dropped"] = retrain(np.ones(len(train), dtype=bool), "nothing dropped")
+        found["removals"] = [
             {"dropped": name, "fraction": fraction, "losses": retrain(mask, f"{fraction:g} dropped, {name}")}
             for fraction in settings.removals
             for name, mask in without(influence, fraction, seed).items()
         ]
-    write_json(out / "validation.json", found)
+    write_json(VALIDATION / str(seed) / "validation.json", found)
 
 
 class Retraining:
