@@ -171,18 +171,19 @@ def validation_figure(changes: pd.DataFrame, subsets: pd.DataFrame) -> Figure:
 
 
 def _draw_removals(axes: Axes, changes: pd.DataFrame) -> None:
-    colours = dict(zip(changes["dropped"].unique(), (VERMILION, GREY, GREEN), strict=True))
-    width = 100 * changes["fraction"].max() / 60
     axes.axhline(0, color=BLACK, linewidth=1)
-    for shift, (dropped, part) in zip((-width, 0, width), changes.groupby("dropped", sort=False), strict=True):
-        colour, by_fraction = colours[dropped], part.groupby("fraction")["change"]
-        means = pd.Series({0.0: 0.0} | by_fraction.mean().to_dict())
-        axes.plot(100 * means.index, means, "-o", markersize=5, linewidth=1.3, color=colour, label=dropped)
-        for fraction, values in by_fraction:
-            over_seeds, x = interval(values), 100 * fraction
+    aside = 100 * changes["fraction"].max() / 60
+    styles = zip((VERMILION, GREY, GREEN), (-aside, 0, aside), strict=True)
+    for (dropped, part), (colour, shift) in zip(changes.groupby("dropped", sort=False), styles, strict=True):
+        by_fraction = part.groupby("fraction")["change"]
+        means = by_fraction.mean()
+        places = 100 * means.index + shift
+        axes.plot([0, *places], [0, *means], "-o", markersize=5, linewidth=1.3, color=colour, label=dropped)
+        for x, (_, values) in zip(places, by_fraction, strict=True):
+            over_seeds = interval(values)
             if over_seeds["low"] is not None:
-                axes.vlines(x + shift, over_seeds["low"], over_seeds["high"], color=colour, linewidth=2)
-            axes.plot(np.full(len(values), x + shift), values, "o", markersize=3, color=colour, alpha=0.5)
+                axes.vlines(x, over_seeds["low"], over_seeds["high"], color=colour, linewidth=2)
+            axes.plot(np.full(len(values), x), values, "o", markersize=3, color=colour, alpha=0.5)
     axes.set(
         title="After dropping a part of train", xlabel="dropped, % of train", ylabel="change of held-out loss, nats"
     )
@@ -198,8 +199,8 @@ def _draw_subsets(axes: Axes, subsets: pd.DataFrame) -> None:
         axes.plot(points["influence"], points["loss"], marker, markersize=4, color=BLUE, alpha=0.5, markeredgewidth=0)
     axes.set(
         title="On random subsets of train, a mark per seed",
-        xlabel="summed influence, from the seed's mean",
-        ylabel="held-out loss, from the seed's mean, nats",
+        xlabel="summed influence, from its mean",
+        ylabel="held-out loss, from its mean, nats",
     )
 
 
