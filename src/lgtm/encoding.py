@@ -14,8 +14,8 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 class EncodedTexts(Dataset):
     """A table of texts, tokenised and truncated to max_length tokens.
 
-    frame: columns text, [text_pair], [label]. Items carry `index`, the row's position in the frame, also those of a part.
-    What has no label can only be predicted.
+    frame: columns text, [text_pair], [label]. Items carry `index`, the row's position in the frame, those of a part
+    too. What has no label can only be predicted.
     """
 
     def __init__(self, frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, max_length: int):
