@@ -21,6 +21,7 @@ INIT = Path("work/init")
 LEADERBOARD = DATA / "leaderboard"
 EVALUATION = Path("work/evaluation")
 RUNS = Path("work/runs")
+VALIDATION = Path("work/validation")
 REPORTS = Path("reports")
 TIMINGS = REPORTS / "timings.json"
 CHUNK = 2**13  # rows of a table that are in memory at once where it is streamed

@@ -1,10 +1,24 @@
 """Gather the listed seeds and arms into tables, figures and a page."""
 
+import json
+from typing import Any
+
 import pandas as pd
-from artifacts import EVALUATION, REPORTS, cell, existing, read_curve, read_role, read_summary, read_task, write_json
+from artifacts import (
+    EVALUATION,
+    REPORTS,
+    VALIDATION,
+    cell,
+    existing,
+    read_curve,
+    read_role,
+    read_summary,
+    read_task,
+    write_json,
+)
 
 from lgtm.params import load_params
-from lgtm.plots import arms_figure, curves_figure, differences_figure, influence_figure, png
+from lgtm.plots import arms_figure, curves_figure, differences_figure, influence_figure, png, validation_figure
 from lgtm.report import (
     BETTER,
     DISTILLATION,
@@ -14,17 +28,20 @@ from lgtm.report import (
     decisions,
     distillation_curves,
     headline,
-    influence_quality,
     join_scores,
     pairs,
     per_seed,
     rank_samples,
+    removal_changes,
     results_page,
     retrained,
     right_answers,
     select_cells,
+    share_helpful,
     significance,
+    subset_losses,
     summarise,
+    validity,
 )
 from lgtm.stage import run
 
@@ -39,12 +56,18 @@ def main() -> None:
     cells = select_cells(results, params.seeds, params.arms)
     scores = join_scores(read_scores(params.seeds), read_role("train"))
     curves = read_curves(cells, params.seeds, params.arms, official)
+    found = read_validation(params.seeds)
+    changes, subsets = removal_changes(found), subset_losses(found)
 
     parts = list(results["part"].unique())
     right = right_answers(read_predictions(), params.seeds, params.arms, parts[0])
 
     metrics = summarise(cells, params.arms)
-    metrics |= {"tests": significance(cells, right, params.arms, official), "influence": influence_quality(scores)}
+    metrics |= {
+        "tests": significance(cells, right, params.arms, official),
+        "influence": {"share_helpful": share_helpful(scores)},
+        "validation": validity(found, changes),
+    }
     page = results_page(
         task=params.task,
         pair=params.pair,
@@ -67,6 +90,8 @@ def main() -> None:
         unit = f"difference in {name} on {on}, percentage points"
         settled = [decision in (BETTER, WORSE) for decision in decisions(metrics, official).values()]
         figures["differences"] = differences_figure(100 * students, compared, settled, unit)
+    if len(changes) or len(subsets):
+        figures["validation"] = validation_figure(changes, subsets)
     pictures = {name: png(figure) for name, figure in figures.items()}
 
     FIGURES.mkdir(parents=True, exist_ok=True)
@@ -92,6 +117,11 @@ def read_scores(seeds: list[int]) -> pd.DataFrame:
         for seed in seeds
     ]
     return pd.concat(tables, ignore_index=True)
+
+
+def read_validation(seeds: list[int]) -> dict[int, dict[str, Any]]:
+    """What the validation stage found, by seed."""
+    return {seed: json.loads(existing(VALIDATION / str(seed) / "validation.json").read_text()) for seed in seeds}
 
 
 def read_curves(cells: pd.DataFrame, seeds: list[int], arms: list[str], metric: str) -> pd.DataFrame:

@@ -1,4 +1,6 @@
-"""Hold the influence against what is known: planted flips, the teacher's errors, and retrained students."""
+"""Hold the influence against what is known: planted flips, the teacher's errors, and students that are retrained."""
+
+from copy import deepcopy
 
 import numpy as np
 import pandas as pd
@@ -8,79 +10,84 @@ from network import Network
 
 from lgtm.determinism import make_deterministic
 from lgtm.losses import DistillationLoss
-from lgtm.metrics import evaluate_logits
 from lgtm.pairs import load_pair
-from lgtm.params import Params, load_params
+from lgtm.params import Params, Training, load_params
 from lgtm.stage import run
 from lgtm.training import fit
-from lgtm.validation import detection, linear_datamodeling_score, per_logit_step, random_subsets, without
+from lgtm.validation import known_errors, linear_datamodeling_score, random_subsets, without
 
 
 def main(seed: int) -> None:
-    """Write validation.json to work/validation/<seed>, and the retrained subsets with their losses."""
+    """Write validation.json to work/validation/<seed>."""
     params = load_params()
     settings = params.validation
     make_deterministic(seed)
     train = read_role("train")
     path = cell(seed, "influence") / "influence.parquet"
     scores = pd.read_parquet(path, columns=["influence", "influence_label"])
-    labels, truth = train["label"].to_numpy(), train["true_label"].to_numpy()
+    influence = scores["influence"].to_numpy(np.float64)
     teacher_logits = read_matrix(cell(seed, "teacher") / "targets.parquet", "logits")
-    influence, by_label = scores["influence"].to_numpy(), scores["influence_label"].to_numpy()
+    found = known_errors(
+        influence,
+        scores["influence_label"].to_numpy(),
+        read_matrix(path, "student_logits"),
+        teacher_logits,
+        train["label"].to_numpy(),
+        train["true_label"].to_numpy(),
+    )
+    retrain = Retraining(seed, params, teacher_logits)
 
-    per_step = per_logit_step(by_label, read_matrix(path, "student_logits"), labels)
-    found = {
-        "mislabel": detection(by_label, labels != truth),
-        "mislabel_per_logit_step": detection(per_step, labels != truth),
-        "teacher_error": detection(influence, teacher_logits.argmax(-1) != truth),
-    }
-
-    out = VALIDATION / str(seed)
     if settings.subsets:
         subsets = random_subsets(len(train), settings.subsets, settings.fraction, seed)
-        losses = [retrained_losses(params, seed, mask, teacher_logits) for mask in subsets]
-        found["lds"] = linear_datamodeling_score(influence, subsets, np.mean(losses, axis=-1))
-        out.mkdir(parents=True, exist_ok=True)
-        rows = [np.flatnonzero(mask) for mask in subsets]
-        pd.DataFrame({"rows": rows, "losses": losses}).to_parquet(out / "subsets.parquet", index=False)
+        summed = subsets @ influence
+        losses = [retrain(mask, f"subset {n} of {len(subsets)}") for n, mask in enumerate(subsets, start=1)]
+        found["lds"] = linear_datamodeling_score(summed, np.mean(losses, axis=-1), seed)
+        found["subsets"] = [
+            {"influence": float(total), "losses": each} for total, each in zip(summed, losses, strict=True)
+        ]
     if settings.removals:
-        everything = np.ones(len(train), dtype=bool)
-        found["removal"] = [
-            {"dropped": name, "fraction": fraction, "losses": retrained_losses(params, seed, mask, teacher_logits)}
+        found["nothing_dropped"] = retrain(np.ones(len(train), dtype=bool), "nothing dropped")
+        found["removals"] = [
+            {"dropped": name, "fraction": fraction, "losses": retrain(mask, f"{fraction:g} dropped, {name}")}
             for fraction in settings.removals
             for name, mask in without(influence, fraction, seed).items()
-        ] + [{"dropped": "nothing", "fraction": 0.0, "losses": retrained_losses(params, seed, everything, teacher_logits)}]
-    write_json(out / "validation.json", found)
+        ]
+    write_json(VALIDATION / str(seed) / "validation.json", found)
 
 
-def retrained_losses(params: Params, seed: int, mask: np.ndarray, teacher_logits: np.ndarray) -> list[float]:
-    """Held-out losses of the warm student distilled on the masked rows with the scored loss, one per training seed."""
-    settings = params.validation.retrain
-    rate = load_pair(params.pair).student.learning_rate * settings.learning_rate_factor
-    frame = read_role("train")[mask]
-    losses = []
-    for repeat in range(params.validation.repeats):
-        student = Network(cell(seed, "student"))
-        loss = DistillationLoss(
-            torch.from_numpy(teacher_logits[mask]), params.influence.temperature, params.influence.hard_label_weight
-        )
-        selection = student.encode("selection")
-        fit(
-            student.model,
-            loss,
-            student.encode_frame(frame),
-            selection,
-            settings,
-            learning_rate=rate,
-            precision=params.precision,
-            seed=seed + 1000 * repeat,
-            metrics=student.task["metrics"],
-            log=lambda step, values: None,
-            description=f"work/validation/{seed}",
-        )
-        logits = student.predict("selection", settings.batch_size)
-        losses.append(evaluate_logits(logits, selection.labels, [])["nll"])
-    return losses
+class Retraining:
+    """Distils copies of the warm student, with the loss that was scored, on parts of train."""
+
+    def __init__(self, seed: int, params: Params, teacher_logits: np.ndarray):
+        retrain = params.validation.retrain
+        self.params, self.folder = params, VALIDATION / str(seed)
+        # The loss is read once, at the end: to choose by it would make it better than it is.
+        self.settings = Training(**retrain.model_dump(exclude={"learning_rate_factor"}), evaluations=1, keep="last")
+        self.rate = load_pair(params.pair).student.learning_rate * retrain.learning_rate_factor
+        self.student = Network(cell(seed, "student"))
+        self.train, self.selection = self.student.encode("train"), self.student.encode("selection")
+        scored = params.influence
+        self.loss = DistillationLoss(torch.tensor(teacher_logits), scored.temperature, scored.hard_label_weight)
+
+    def __call__(self, mask: np.ndarray, description: str) -> list[float]:
+        """Held-out losses of students distilled on the masked rows, one per training seed."""
+        rows = self.train.take(np.flatnonzero(mask).tolist())
+        losses = []
+        for repeat in range(self.params.validation.repeats):
+            fit(
+                deepcopy(self.student.model),
+                self.loss,
+                rows,
+                self.selection,
+                self.settings,
+                learning_rate=self.rate,
+                precision=self.params.precision,
+                seed=repeat,
+                metrics=self.student.task["metrics"],
+                log=lambda step, values: losses.append(values["selection/nll"]),
+                description=f"{self.folder}: {description}",
+            )
+        return losses
 
 
 if __name__ == "__main__":

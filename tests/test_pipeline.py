@@ -71,7 +71,7 @@ GATHER = {"selection", "evaluate", "report"}
 
 
 def cells(seed: int, *arms: str) -> set[str]:
-    warm = {f"{stage}@{seed}" for stage in ("teacher_warmup", "student_warmup", "influence")}
+    warm = {f"{stage}@{seed}" for stage in ("teacher_warmup", "student_warmup", "influence", "validation")}
     return warm | {f"{stage}@{seed}-{arm}" for stage in ("teacher_tailored", "distill") for arm in arms}
 
 
@@ -81,6 +81,11 @@ def test_the_first_run_runs_everything_and_the_second_nothing(project):
     results = (project.root / "reports/results.md").read_text()
     assert "tailored" in results
     assert project.metrics()["arms"]["kd"]["accuracy"]["n"] == 1
+    validation = project.metrics()["validation"]
+    assert 0 <= validation["mislabel"]["influence"]["auc"]["mean"] <= 1
+    assert -1 <= validation["lds"]["mean"] <= 1
+    assert list(validation["removals"]) == ["most helpful", "random", "most harmful"]
+    assert "(figures/validation.png)" in results
 
 
 def test_a_forced_run_leaves_the_lock_unchanged(project):
@@ -99,6 +104,11 @@ def test_a_change_runs_what_depends_on_it_and_setting_it_back_runs_nothing(proje
     project.edit({"distill.temperature": 2.0})
     assert project.repro() == set()
     assert project.metrics() == before
+    project.edit({"validation.subsets": 0, "validation.removals": []})
+    assert project.repro() == {"validation@1", "report"}
+    assert "No student was retrained" in (project.root / "reports/results.md").read_text()
+    project.edit({"validation.subsets": 10, "validation.removals": [0.3]})
+    assert project.repro() == set()
     weight = project.params["teacher_tailored"]["tailored"]["lambda"]
     project.edit({"teacher_tailored.tailored.lambda": 7.0})
     assert project.repro() == {"teacher_tailored@1-tailored", "distill@1-tailored"} | GATHER

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import report as stage
 import yaml
-from artifacts import DATA, EVALUATION, cell, write_json
+from artifacts import DATA, EVALUATION, VALIDATION, cell, write_json
 
 from lgtm.config import read_yaml
 from lgtm.errors import UserError
@@ -26,12 +26,12 @@ from lgtm.report import (
     summarise,
     verdict,
 )
-from lgtm.statistics import crossed_test, holm
+from lgtm.statistics import crossed_test, holm, interval
 
 SEEDS, ARMS = [1, 2, 3], ["ce", "kd", "control", "tailored"]
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 MEANS = {"warmup": 0.70, "ce": 0.74, "kd": 0.78, "control": 0.775, "tailored": 0.792}
-FIGURES = {"arms.png", "curves.png", "differences.png", "influence.png"}
+FIGURES = {"arms.png", "curves.png", "differences.png", "influence.png", "validation.png"}
 
 
 def write_workspace(root, seeds=SEEDS, arms=ARMS, parts=("test",), metrics=("accuracy",), flips=0.2, text_pair=False):
@@ -59,12 +59,36 @@ def write_workspace(root, seeds=SEEDS, arms=ARMS, parts=("test",), metrics=("acc
             influence=0.002 + 0.01 * noise[0] - 0.006 * planted, influence_label=0.015 * noise[1] - 0.02 * planted
         )
         scores.to_parquet(root / cell(seed, "influence") / "influence.parquet")
+        write_json(root / VALIDATION / str(seed) / "validation.json", _validation(random, flips))
         _curve(root, random, metrics[0], 0.91, 400, 10, seed, "teacher")
         _curve(root, random, metrics[0], MEANS["warmup"], 120, 3, seed, "student")
         for arm in arms:
             _curve(root, random, metrics[0], MEANS[arm], 240, 6, seed, arm, "student")
             if arm in ("control", "tailored"):
                 _curve(root, random, metrics[0], 0.9, 80, 2, seed, arm, "teacher")
+
+
+def _validation(random, flips):
+    def found(auc):
+        return {"auc": auc + 0.01 * random.normal(), "average_precision": 0.6, "share": flips}
+
+    def losses(mean):
+        return list(mean + 0.002 * random.normal(size=2))
+
+    return {
+        "mislabel": {"influence": found(0.9), "likelihood": found(0.95)}
+        if flips
+        else {"influence": {}, "likelihood": {}},
+        "teacher_error": {"influence": found(0.7), "confidence": found(0.8)},
+        "lds": {"correlation": 0.6 + 0.05 * random.normal(), "low": 0.4, "high": 0.8},
+        "subsets": [{"influence": total, "losses": losses(0.3 - 0.01 * total)} for total in random.normal(size=12)],
+        "nothing_dropped": losses(0.3),
+        "removals": [
+            {"dropped": dropped, "fraction": fraction, "losses": losses(0.3 + effect * fraction)}
+            for fraction in (0.1, 0.3)
+            for dropped, effect in {"most helpful": 0.1, "random": 0.0, "most harmful": -0.1}.items()
+        ],
+    }
 
 
 def _train(random, flips, text_pair):
@@ -253,6 +277,7 @@ def test_a_listed_cell_that_is_missing_is_an_error(workspace, change, message):
         EVALUATION / "results.parquet",
         EVALUATION / "predictions.parquet",
         cell(2, "influence") / "influence.parquet",
+        VALIDATION / "2/validation.json",
         cell(3, "kd", "student") / "live/plots/metrics/selection/accuracy.tsv",
     ],
 )
@@ -292,6 +317,66 @@ def test_one_seed_one_arm_no_flips(workspace):
     assert "differences.png" not in page
     assert "**/** a second text" in page
     assert "None" not in page.replace("None of the arms", "")
+
+
+def rewrite_validation(seed, change):
+    """Change what the validation stage wrote for a seed."""
+    path = VALIDATION / str(seed) / "validation.json"
+    content = json.loads(path.read_text())
+    change(content)
+    write_json(path, content)
+
+
+def test_what_retraining_said_is_paired_by_seed(workspace):
+    workspace()
+    stage.main()
+    metrics, _, page = read_reports()
+    contents = [json.loads((VALIDATION / str(seed) / "validation.json").read_text()) for seed in SEEDS]
+    changes = [
+        np.mean(removal["losses"]) - np.mean(content["nothing_dropped"])
+        for content in contents
+        for removal in content["removals"]
+        if (removal["dropped"], removal["fraction"]) == ("most harmful", 0.3)
+    ]
+    validation = metrics["validation"]
+    assert validation["removals"]["most harmful"]["0.3"] == pytest.approx(interval(changes))
+    assert validation["lds"] == pytest.approx(interval([content["lds"]["correlation"] for content in contents]))
+    aucs = [content["mislabel"]["influence"]["auc"] for content in contents]
+    assert validation["mislabel"]["influence"]["auc"] == pytest.approx(interval(aucs))
+    section = page.split("## Does the influence mean something?")[1].split("## Sizes")[0]
+    assert f"| planted flips | influence under the label | {show(interval(aucs))} |" in section
+    assert f"Linear datamodeling score: {show(validation['lds'])}." in section
+    assert re.findall(r"^\| (\d+ %) ", section, re.MULTILINE) == ["10 %", "30 %"]
+
+
+def test_what_was_not_measured_is_not_shown(workspace):
+    workspace(flips=0.0)
+    stage.main()
+    metrics, _, page = read_reports()
+    assert metrics["validation"]["mislabel"] == {}
+    assert "planted flips" not in page.split("## Does the influence")[1]
+    # A teacher without an error on train in one seed; no student retrained in any.
+    rewrite_validation(2, lambda found: found["teacher_error"].update(influence={}, confidence={}))
+    for seed in SEEDS:
+        for measure in ("lds", "subsets", "nothing_dropped", "removals"):
+            rewrite_validation(seed, lambda found, measure=measure: found.pop(measure))
+    stage.main()
+    metrics, _, page = read_reports()
+    assert metrics["validation"]["teacher_error"]["influence"]["auc"]["n"] == 2
+    assert "No student was retrained" in page
+    assert "validation.png" not in page
+
+
+@pytest.mark.parametrize("left", [["lds", "subsets"], ["nothing_dropped", "removals"]])
+def test_either_kind_of_retraining_is_drawn_alone(workspace, left):
+    workspace()
+    for seed in SEEDS:
+        for measure in {"lds", "subsets", "nothing_dropped", "removals"} - set(left):
+            rewrite_validation(seed, lambda found, measure=measure: found.pop(measure))
+    stage.main()
+    page = read_reports()[2]
+    assert ("datamodeling" in page, "is dropped before" in page) == ("lds" in left, "removals" in left)
+    assert (stage.FIGURES / "validation.png").is_file()
 
 
 def test_several_parts_and_metrics(workspace):

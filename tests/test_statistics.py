@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from sklearn.metrics import roc_auc_score
 
-from lgtm.statistics import crossed_test, holm, interval, paired_difference, seeds_for_half, separation, smallest_shown
+from lgtm.statistics import crossed_test, holm, interval, paired_difference, seeds_for_half, smallest_shown
 
 
 def test_interval_is_the_one_of_the_t_test():
@@ -52,14 +51,6 @@ def test_differences_are_paired_by_seed_not_by_position():
 def test_seeds_that_do_not_match_are_refused(seeds):
     with pytest.raises(ValueError, match="not paired"):
         paired_difference(pd.Series([0.1, 0.2, 0.3], index=[1, 2, 3]), pd.Series(0.1, index=seeds))
-
-
-def test_separation_is_the_area_under_the_roc_curve():
-    random = np.random.default_rng(0)
-    flagged = pd.Series(random.random(300) < 0.2)
-    scores = pd.Series(random.normal(size=300) - flagged).round(1)  # ties
-    assert separation(scores, flagged) == pytest.approx(roc_auc_score(flagged, -scores))
-    assert separation(-flagged.astype(float), flagged) == 1.0
 
 
 def crossed(table):

@@ -115,6 +115,15 @@ def test_batches_of_similar_length_carry_little_padding(data):
     assert padded == sum(data.lengths)
 
 
+def test_a_part_is_what_encoding_those_rows_gives_with_their_places_in_the_whole(data):
+    rows = [7, 3, 40]
+    part, alone = data.take(rows), EncodedTexts(tiny.table(64).iloc[rows], tiny.tokenizer(), max_length=16)
+    assert [item | {"index": rows[item["index"]]} for item in alone] == list(part)
+    assert part.lengths == alone.lengths
+    assert len(data.take(range(64)).take([63])) == 1
+    assert len(data) == 64
+
+
 def test_texts_are_truncated(data):
     short = EncodedTexts(tiny.table(4), tiny.tokenizer(), max_length=3)
     assert max(short.lengths) == 3

@@ -1,6 +1,7 @@
 """Texts as token batches: tokenised once, bucketed by length, padded per batch."""
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 
 import pandas as pd
 import torch
@@ -13,8 +14,8 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 class EncodedTexts(Dataset):
     """A table of texts, tokenised and truncated to max_length tokens.
 
-    frame: columns text, [text_pair], [label]. Items carry `index`, the row's position in the frame. What has no label
-    can only be predicted.
+    frame: columns text, [text_pair], [label]. Items carry `index`, the row's position in the frame, those of a part
+    too. What has no label can only be predicted.
     """
 
     def __init__(self, frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, max_length: int):
@@ -22,6 +23,7 @@ class EncodedTexts(Dataset):
         pairs = frame["text_pair"].tolist() if "text_pair" in frame else None
         self.encoding = tokenizer(texts, pairs, truncation=True, max_length=max_length)
         self.labels = frame["label"].tolist() if "label" in frame else None
+        self.index = list(range(len(frame)))
         self.lengths = [len(ids) for ids in self.encoding["input_ids"]]
         self.collate = DataCollatorWithPadding(tokenizer)
 
@@ -29,8 +31,17 @@ class EncodedTexts(Dataset):
         return len(self.lengths)
 
     def __getitem__(self, index: int) -> dict:
-        item = {name: values[index] for name, values in self.encoding.items()} | {"index": index}
+        item = {name: values[index] for name, values in self.encoding.items()} | {"index": self.index[index]}
         return item if self.labels is None else item | {"labels": self.labels[index]}
+
+    def take(self, rows: Sequence[int]) -> "EncodedTexts":
+        """Some rows, without tokenising them again."""
+        part = copy(self)
+        part.encoding = {name: [values[row] for row in rows] for name, values in self.encoding.items()}
+        part.labels = self.labels and [self.labels[row] for row in rows]
+        part.index = [self.index[row] for row in rows]
+        part.lengths = [self.lengths[row] for row in rows]
+        return part
 
 
 def training_batches(data: EncodedTexts, batch_size: int, generator: torch.Generator) -> DataLoader:

@@ -8,7 +8,7 @@ import pkgutil
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, create_model, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, create_model, field_validator, model_validator
 
 import lgtm.arms
 from lgtm.config import Strict, parse, read_yaml
@@ -19,6 +19,7 @@ Positive = Annotated[float, Field(gt=0.0)]
 NonNegative = Annotated[float, Field(ge=0.0)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+FEWEST_SUBSETS = 10
 
 
 def known_scope(value: Any) -> Any:
@@ -27,6 +28,20 @@ def known_scope(value: Any) -> Any:
     if not layers and value not in ("head", "encoder", "all"):
         raise ValueError("should be head, encoder, all, or a list of layer numbers such as [0, 1]")
     return value
+
+
+def no_repeats(values: list) -> list:
+    """A list in which nothing stands twice."""
+    if len(set(values)) < len(values):
+        raise ValueError("each item may stand in the list once")
+    return values
+
+
+def enough_or_none(number: int) -> int:
+    """A number of subsets over which a rank correlation has an interval, or 0."""
+    if number and number < FEWEST_SUBSETS:
+        raise ValueError(f"should be 0, which turns it off, or at least {FEWEST_SUBSETS}")
+    return number
 
 
 class Prepare(Strict):
@@ -40,14 +55,19 @@ class Prepare(Strict):
     seed: Seed
 
 
-class Training(Strict):
-    """One run of the training loop. The learning rate is the pair's."""
+class Optimisation(Strict):
+    """The steps of a training run. The learning rate is the pair's."""
 
-    epochs: Annotated[float, Field(gt=0.0)]
+    epochs: Positive
     batch_size: Count
     warmup_ratio: Fraction
     weight_decay: NonNegative
     max_grad_norm: Positive
+
+
+class Training(Optimisation):
+    """One run of the training loop: its steps, how often it is evaluated and what it keeps."""
+
     evaluations: Count
     keep: Literal["best", "last"]
 
@@ -69,6 +89,22 @@ class Influence(Strict):
     hard_label_weight: Fraction
     step_size: Positive
     batch_size: Count
+
+
+class SubsetRetraining(Optimisation):
+    """The training of a student on a part of train, from the warm one."""
+
+    learning_rate_factor: Positive
+
+
+class Validation(Strict):
+    """How the influence is held against students that are retrained."""
+
+    subsets: Annotated[int, Field(ge=0), AfterValidator(enough_or_none)]
+    fraction: OpenFraction
+    removals: Annotated[list[Annotated[float, Field(gt=0.0, le=0.9)]], AfterValidator(no_repeats)]
+    repeats: Count
+    retrain: SubsetRetraining
 
 
 class Retraining(Training):
@@ -123,24 +159,18 @@ class Params(Strict):
 
     task: str
     pair: str
-    seeds: Annotated[list[Seed], Field(min_length=1)]
-    arms: Annotated[list[str], Field(min_length=1)]
+    seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(no_repeats)]
+    arms: Annotated[list[str], Field(min_length=1), AfterValidator(no_repeats)]
     precision: Literal["fp32", "bf16", "fp16"]
     prepare: Prepare
     teacher_warmup: Training
     student_warmup: StudentWarmup
     influence: Influence
+    validation: Validation
     teacher_tailored: TeacherTailored
     distill: Distill
     evaluate: Evaluate
     report: Report
-
-    @field_validator("seeds", "arms")
-    @classmethod
-    def _no_repeats(cls, values: list) -> list:
-        if len(set(values)) < len(values):
-            raise ValueError("each item may stand in the list once")
-        return values
 
     @field_validator("arms")
     @classmethod

@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 import jinja2
+import numpy as np
 import pandas as pd
 
 from lgtm.errors import UserError
@@ -17,7 +18,6 @@ from lgtm.statistics import (
     interval,
     paired_difference,
     seeds_for_half,
-    separation,
     smallest_shown,
 )
 
@@ -29,6 +29,15 @@ SIZES = ("parameters", "megabytes")
 BETTER, WORSE, EVEN, TOO_FEW = "better", "worse", "not distinguishable", "too few seeds for a verdict"
 NAMES = {"accuracy": "accuracy", "f1": "F1", "macro_f1": "macro F1", "matthews": "Matthews correlation"}
 LONGEST_TEXT = 240
+DETECTION = ("auc", "average_precision", "share")
+# What the influence is asked to find, and the scores that are asked: of validation.known_errors.
+ERRORS = {"mislabel": "planted flips", "teacher_error": "errors of the warmed-up teacher"}
+SCORES = {
+    ("mislabel", "influence"): "influence under the label",
+    ("mislabel", "likelihood"): "the student's probability of the label",
+    ("teacher_error", "influence"): "influence under the teacher",
+    ("teacher_error", "confidence"): "the teacher's confidence",
+}
 Metrics = dict[str, Any]
 
 
@@ -233,17 +242,67 @@ def join_scores(scores: pd.DataFrame, train: pd.DataFrame) -> pd.DataFrame:
     return joined.assign(planted=joined["label"] != joined["true_label"])
 
 
-def influence_quality(scores: pd.DataFrame) -> dict[str, Interval]:
-    """Over seeds: the share of samples that help, and, where flips were planted, how well a low score finds them.
+def share_helpful(scores: pd.DataFrame) -> Interval:
+    """Over seeds: the share of samples with an influence above zero; scores: of join_scores."""
+    return interval(scores.groupby("seed")["influence"].apply(lambda values: (values > 0).mean()))
 
-    scores: of join_scores. The latter is the area under the ROC curve, for both influences.
+
+def removal_changes(found: dict[int, Metrics]) -> pd.DataFrame:
+    """What dropping a part of train does to the held-out loss, by seed: seed, dropped, fraction, change (in nats).
+
+    found: by seed, what the validation stage wrote. No rows where it dropped nothing.
     """
-    by_seed = scores.groupby("seed")
-    quality = {"share_helpful": interval(by_seed["influence"].apply(lambda values: (values > 0).mean()))}
-    if scores["planted"].any():
-        for column in ("influence", "influence_label"):
-            quality[f"auc_{column}"] = interval([separation(seed[column], seed["planted"]) for _, seed in by_seed])
-    return quality
+    rows = [
+        {
+            "seed": seed,
+            "dropped": removal["dropped"],
+            "fraction": removal["fraction"],
+            "change": np.mean(removal["losses"]) - np.mean(values["nothing_dropped"]),
+        }
+        for seed, values in found.items()
+        for removal in values.get("removals", [])
+    ]
+    return pd.DataFrame(rows, columns=["seed", "dropped", "fraction", "change"])
+
+
+def subset_losses(found: dict[int, Metrics]) -> pd.DataFrame:
+    """Random subsets of train: seed, influence (summed), loss (held-out, mean over repeats). Like removal_changes."""
+    rows = [
+        {"seed": seed, "influence": subset["influence"], "loss": np.mean(subset["losses"])}
+        for seed, values in found.items()
+        for subset in values.get("subsets", [])
+    ]
+    return pd.DataFrame(rows, columns=["seed", "influence", "loss"])
+
+
+def validity(found: dict[int, Metrics], changes: pd.DataFrame) -> Metrics:
+    """Over seeds: how well flips and the teacher's errors are found, and what retrained students say.
+
+    found: by seed, what the validation stage wrote; changes: of removal_changes. What was not measured is left out; a
+    seed without errors to find does not count.
+    """
+    first, *_ = found.values()
+    measures: Metrics = {errors: {} for errors in ("mislabel", "teacher_error")}
+    for errors, scores in measures.items():
+        for score in first[errors]:
+            measured = pd.DataFrame([values[errors][score] for values in found.values() if values[errors][score]])
+            if len(measured):
+                scores[score] = _intervals(measured)
+    if "lds" in first:
+        measures["lds"] = interval([values["lds"]["correlation"] for values in found.values()])
+        measures["lds_by_seed"] = {
+            str(seed): Interval(
+                mean=values["lds"]["correlation"], low=values["lds"]["low"], high=values["lds"]["high"], n=1
+            )
+            for seed, values in found.items()
+        }
+    if len(changes):
+        measures["nothing_dropped"] = interval([np.mean(values["nothing_dropped"]) for values in found.values()])
+        measures["removals"] = {
+            dropped: {f"{fraction:g}": interval(values) for fraction, values in part.groupby("fraction")["change"]}
+            for dropped, part in changes.groupby("dropped", sort=False)
+        }
+    return measures
 
 
 def rank_samples(scores: pd.DataFrame) -> pd.DataFrame:
@@ -342,10 +401,6 @@ An arm without a row of its own uses the `{{ warmup }}` teacher, or none.
 
 Above zero, a small step on the sample lowers the feedback loss. Under the warmed-up teacher, {{ share_helpful }} % of
 the training samples are above zero.
-{%- if auc_influence %} Label flips were planted in {{ planted }} % of train. The area under the ROC curve with which a
-low influence finds them (50 is chance) is {{ auc_influence }} under the warmed-up teacher and {{ auc_label }} under
-the label.
-{%- endif %}
 
 ![Distribution of the influence](figures/influence.png)
 
@@ -359,6 +414,7 @@ the label.
 
 Influence is the mean over seeds, under the warmed-up teacher; "helps in" counts the seeds where it is above zero.
 
+{{ validation }}
 ## Sizes
 
 {{ sizes }}
@@ -379,12 +435,12 @@ def results_page(
     """The results as a markdown page.
 
     summary: of prepare (labels, metrics, roles); parts: of the test role; metrics: of summarise, with
-    significance as `tests` and influence_quality as `influence`; samples: of rank_samples, of which `shown` are shown
-    at each end.
+    significance as `tests`, share_helpful in `influence` and validity as `validation`; samples: of rank_samples, of
+    which `shown` are shown at each end.
     """
     students = {WARMUP: metrics["warm_student"], **metrics["arms"]}
     differences = metrics["differences"]
-    quality, tests = metrics["influence"], metrics["tests"]
+    tests = metrics["tests"]
     labels, official = summary["labels"], summary["metrics"][0]
     return jinja2.Template(PAGE, undefined=jinja2.StrictUndefined, keep_trailing_newline=True).render(
         task=task,
@@ -407,13 +463,62 @@ def results_page(
         students=_models_table("student", students),
         teachers=_models_table("teacher", metrics["teachers"]),
         differences=_differences_table(differences),
-        share_helpful=show(quality["share_helpful"]),
-        planted=f"{100 * samples['planted'].mean():.0f}",
-        auc_influence=show(quality["auc_influence"]) if "auc_influence" in quality else None,
-        auc_label=show(quality["auc_influence_label"]) if "auc_influence_label" in quality else None,
+        share_helpful=show(metrics["influence"]["share_helpful"]),
+        validation=validation_section(metrics["validation"]),
         helpful=_samples_table(samples.head(shown), labels, len(seeds)),
         harmful=_samples_table(samples.tail(shown)[::-1], labels, len(seeds)),
         sizes=_sizes_table(metrics),
+    )
+
+
+VALIDATION = """\
+## Does the influence mean something?
+{% if errors %}
+What a low score finds: area under the ROC curve (50 is chance) and average precision (the share is chance). Beside the
+influence stands a score that needs no gradient; where that one finds more, the influence is not needed to find them.
+
+{{ errors }}
+{% else %}
+No label is known to be wrong, and the teacher makes no error on train: there is nothing to find.
+{% endif %}
+{%- if lds %}
+Linear datamodeling score: {{ lds }}. It is the Spearman correlation, × 100, between the summed influence of random
+subsets of train and minus the held-out loss of a student distilled on each: 100, the influence orders them as
+retraining does; 0, not at all. By seed, with 95 % bootstrap intervals over the subsets: {{ by_seed | join("; ") }}.
+{% endif %}
+{%- if removals %}
+The change of the held-out loss (selection role, nats; below zero is better) when a share of train is dropped before the
+warm student is distilled, paired by seed; with nothing dropped it is {{ nothing_dropped }}. Fewer rows are also fewer
+steps: compare with random ones.
+
+{{ removals }}
+{% endif %}
+{%- if lds or removals %}
+![Retrained students](figures/validation.png)
+{% else %}
+No student was retrained (`validation` in params.yaml).
+{% endif %}"""
+
+
+def validation_section(validity: Metrics) -> str:
+    """The page's section on what the validation stage found; validity: of the function of that name."""
+    errors = [
+        [ERRORS[kind], SCORES[kind, score], *(show(found[name]) for name in DETECTION), str(found["auc"]["n"])]
+        for kind in ERRORS
+        for score, found in validity[kind].items()
+    ]
+    removals = validity.get("removals", {})
+    fractions = list(next(iter(removals.values()), {}))
+    changes = [
+        [f"{100 * float(fraction):g} %", *(show(part[fraction], "nll", signed=True) for part in removals.values())]
+        for fraction in fractions
+    ]
+    return jinja2.Template(VALIDATION, undefined=jinja2.StrictUndefined, keep_trailing_newline=True).render(
+        errors=errors and markdown_table(["to find", "low score", "AUC", "precision", "share", "seeds"], errors),
+        lds=show(validity["lds"]) if "lds" in validity else None,
+        by_seed=[show(score) for score in validity.get("lds_by_seed", {}).values()],
+        nothing_dropped=show(validity["nothing_dropped"], "nll") if removals else None,
+        removals=removals and markdown_table(["dropped", *removals], changes),
     )
 
 

@@ -1,4 +1,4 @@
-"""Intervals over seeds, differences paired by seed, tests of them, and how well a score separates two groups."""
+"""Intervals over seeds, differences paired by seed, and tests of them."""
 
 import math
 from typing import TypedDict
@@ -89,9 +89,3 @@ def seeds_for_half(n: int) -> int:
 def _effect_shown(n: int) -> float:
     """In standard deviations between seeds."""
     return float(TTestPower().solve_power(nobs=n, alpha=SIGNIFICANCE, power=POWER))
-
-
-def separation(scores: pd.Series, flagged: pd.Series) -> float:
-    """Area under the ROC curve with which a low score finds the flagged rows (booleans): 0.5 is chance, 1 perfect."""
-    low, high = scores[flagged], scores[~flagged]
-    return float(stats.mannwhitneyu(high, low).statistic / (len(low) * len(high)))

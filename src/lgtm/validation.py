@@ -1,18 +1,43 @@
 """Does the influence mean something? What it says of known flips and errors, and of students that are retrained.
 
 Influence is positive where a sample helps (see influence.py). A retrained student's held-out loss is its mean
-cross-entropy on the selection role, which neither the influence's direction nor the test has seen.
+cross-entropy on the selection role, which has had no part in the influence.
 """
 
 import numpy as np
 from scipy import stats
-from scipy.special import softmax
+from scipy.special import log_softmax
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-Masks = dict[str, np.ndarray]
+Detection = dict[str, float]
+RESAMPLES = 1000
 
 
-def detection(scores: np.ndarray, flagged: np.ndarray) -> dict[str, float]:
+def known_errors(
+    influence: np.ndarray,
+    influence_label: np.ndarray,
+    student_logits: np.ndarray,
+    teacher_logits: np.ndarray,
+    labels: np.ndarray,
+    truth: np.ndarray,
+) -> dict[str, dict[str, Detection]]:
+    """How well the influence finds the rows whose label, and those whose teacher, is not the truth.
+
+    Flips are looked for with the influence under the label, the teacher's errors with the influence under the teacher.
+    Beside each stands what needs no gradient: how likely the student thinks the label, how sure the teacher is.
+    Influences, labels, truth: N; logits: N × C.
+    """
+    flipped = labels != truth
+    wrong = teacher_logits.argmax(-1) != truth
+    likelihood = log_softmax(student_logits, axis=-1)[np.arange(len(labels)), labels]
+    confidence = log_softmax(teacher_logits, axis=-1).max(-1)
+    return {
+        "mislabel": {"influence": detection(influence_label, flipped), "likelihood": detection(likelihood, flipped)},
+        "teacher_error": {"influence": detection(influence, wrong), "confidence": detection(confidence, wrong)},
+    }
+
+
+def detection(scores: np.ndarray, flagged: np.ndarray) -> Detection:
     """How well a low score finds the flagged rows: area under the ROC curve, average precision, and their share.
 
     scores: N; flagged: N booleans. 0.5 is chance for the area, the share is chance for the precision. Empty where
@@ -27,20 +52,8 @@ def detection(scores: np.ndarray, flagged: np.ndarray) -> dict[str, float]:
     }
 
 
-def per_logit_step(influence_label: np.ndarray, student_logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Influence under the label divided by the length of the loss's gradient in the logits, ‖p_S − y‖.
-
-    A sample that the student fits already has hardly any gradient left, so its influence is near zero whatever its
-    label; per unit step of its logits it is not. N values from N, N × C and N.
-    """
-    gap = softmax(student_logits, axis=-1)
-    gap[np.arange(len(labels)), labels] -= 1
-    length = np.linalg.norm(gap, axis=-1)
-    return influence_label / np.maximum(length, np.finfo(gap.dtype).eps)
-
-
 def random_subsets(rows: int, number: int, fraction: float, seed: int) -> np.ndarray:
-    """Random subsets of train, number × rows booleans, each with round(fraction · rows) rows."""
+    """Random subsets of train, number × rows booleans, each with round(fraction · rows) rows, at least one."""
     rng = np.random.default_rng(seed)
     size = max(1, round(fraction * rows))
     subsets = np.zeros((number, rows), dtype=bool)
@@ -49,16 +62,24 @@ def random_subsets(rows: int, number: int, fraction: float, seed: int) -> np.nda
     return subsets
 
 
-def linear_datamodeling_score(influence: np.ndarray, subsets: np.ndarray, losses: np.ndarray) -> float:
-    """Spearman correlation of the summed influence of each subset with minus its student's held-out loss.
+def linear_datamodeling_score(summed: np.ndarray, losses: np.ndarray, seed: int) -> dict[str, float]:
+    """Spearman correlation of each subset's summed influence with minus its student's held-out loss.
 
-    influence: N; subsets: S × N booleans; losses: S, means over training seeds. 1: the influence orders the subsets as
-    retraining does, 0: not at all (Park et al., 2023, TRAK, definition 2.4).
+    summed, losses: one per subset. 1: the influence orders the subsets as retraining does, 0: not at all (Park et al.,
+    2023, TRAK, definition 2.4). `low` and `high` are its 95 % bootstrap interval over the subsets.
     """
-    return float(stats.spearmanr(subsets @ influence, -losses).statistic)
+
+    def correlation(summed, losses, axis):
+        return stats.spearmanrho(summed, -losses, axis=axis).statistic
+
+    resampled = stats.bootstrap(
+        (summed, losses), correlation, paired=True, method="percentile", n_resamples=RESAMPLES, rng=seed
+    )
+    low, high = resampled.confidence_interval
+    return {"correlation": float(correlation(summed, losses, -1)), "low": float(low), "high": float(high)}
 
 
-def without(influence: np.ndarray, fraction: float, seed: int) -> Masks:
+def without(influence: np.ndarray, fraction: float, seed: int) -> dict[str, np.ndarray]:
     """What stays of train when a fraction of it is dropped: its most helpful, its most harmful, or random rows.
 
     influence: N. Returns booleans, True for a row that stays.
@@ -66,9 +87,9 @@ def without(influence: np.ndarray, fraction: float, seed: int) -> Masks:
     drop = round(fraction * len(influence))
     order = np.argsort(influence, kind="stable")
     dropped = {
-        "most harmful": order[:drop],
-        "random": np.random.default_rng(seed).choice(len(influence), drop, replace=False),
         "most helpful": order[len(order) - drop :],
+        "random": np.random.default_rng(seed).choice(len(influence), drop, replace=False),
+        "most harmful": order[:drop],
     }
     masks = {}
     for name, rows in dropped.items():
