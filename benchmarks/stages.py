@@ -10,14 +10,12 @@ import importlib
 import sys
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parents[1] / folder) for folder in ("src", "stages")]
-
-from lgtm.params import load_params
+sys.path[:0] = ["src", "stages"]
 
 
 def main() -> None:
     """Run the stages in the graph's order, in the current folder."""
-    params = load_params()
+    params = importlib.import_module("lgtm.params").load_params()
     stage = {path.stem: importlib.import_module(path.stem) for path in Path("stages").glob("*.py")}
     stage["prepare"].main()
     for seed in params.seeds:
@@ -26,6 +24,8 @@ def main() -> None:
         for arm in params.arms:
             stage["teacher_tailored"].main(seed, arm)
             stage["distill"].main(seed, arm)
+        if params.validation.subsets or params.validation.removals:
+            stage["validation"].main(seed)
     stage["evaluate"].main()
     stage["report"].main()
 
