@@ -19,13 +19,11 @@ def main() -> None:
     stage = {path.stem: importlib.import_module(path.stem) for path in Path("stages").glob("*.py")}
     stage["prepare"].main()
     for seed in params.seeds:
-        for name in ("teacher_warmup", "student_warmup", "influence"):
+        for name in ("teacher_warmup", "student_warmup", "influence", "validation"):
             stage[name].main(seed)
         for arm in params.arms:
             stage["teacher_tailored"].main(seed, arm)
             stage["distill"].main(seed, arm)
-        if params.validation.subsets or params.validation.removals:
-            stage["validation"].main(seed)
     stage["evaluate"].main()
     stage["report"].main()
 
