@@ -1,7 +1,6 @@
 """Train the warm student on what its arm's teacher says about train; in some arms the teacher learns beside it."""
 
 import importlib
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -26,17 +25,16 @@ def main(seed: int, arm: str) -> None:
     """
     params = load_params()
     make_deterministic(seed)
-    out = cell(seed, arm, "student")
-    student, beside = Network(cell(seed, "student")), co_training(arm, params)
+    student, out = Network(cell(seed, "student")), cell(seed, arm, "student")
+    beside = co_training(arm, params)
+    if beside is None:
+        distil(student, cell(seed, arm, "teacher"), params, seed, out)
+        return
     hard_label_weight = params.distill.hard_label_weight
-    if beside and beside.hard_label_weight is not None:
+    if beside.hard_label_weight is not None:
         hard_label_weight = beside.hard_label_weight
     loss = loss_from(cell(seed, arm, "teacher") / "targets.parquet", student, params.distill, hard_label_weight)
     rates = load_pair(params.pair)
-    fit = partial(student.fit, loss, params.distill, params, learning_rate=rates.student.learning_rate, seed=seed)
-    if beside is None:
-        fit(out=out)
-        return
     teacher = Network(cell(seed, "teacher"))
     companion = CoTeacher(
         teacher.model,
@@ -51,8 +49,16 @@ def main(seed: int, arm: str) -> None:
         precision=params.precision,
         seed=seed,
     )
-    fit(out=out, companion=companion)
+    rate = rates.student.learning_rate
+    student.fit(loss, params.distill, params, learning_rate=rate, seed=seed, out=out, companion=companion)
     teacher.save(out / "teacher")
+
+
+def distil(student: Network, teacher: Path, params: Params, seed: int, out: Path) -> None:
+    """Train the student on what a teacher wrote down, the folder of its targets, and write it to `out`."""
+    loss = loss_from(teacher / "targets.parquet", student, params.distill, params.distill.hard_label_weight)
+    rate = load_pair(params.pair).student.learning_rate
+    student.fit(loss, params.distill, params, learning_rate=rate, seed=seed, out=out)
 
 
 def loss_from(targets: Path, student: Network, settings: Distill, hard_label_weight: float) -> Loss:

@@ -52,6 +52,8 @@ def main() -> None:
             teacher = measure(seed, arm, "teacher", load(*made), None) if made else warm
             student = load(seed, arm, "student")
             measure(seed, arm, "student", student, teacher)
+            for number in range(2, params.rounds.count + 1) if arm in params.rounds.arms else ():
+                measure(seed, arm, round_name(number), load(seed, arm, "rounds", str(number), "student"), None)
             if params.evaluate.leaderboard:
                 write_leaderboard(EVALUATION / "leaderboard" / arm / str(seed), student, params.evaluate.batch_size)
 
@@ -79,6 +81,11 @@ def load(*parts) -> Network:
     if not (folder / "model.safetensors").is_file():
         raise UserError(f"{folder}: no model there, but params.yaml lists its seed and arm; run dvc repro")
     return Network(folder)
+
+
+def round_name(number: int) -> str:
+    """What the results call a student of a later round."""
+    return f"round {number}"
 
 
 def made_teacher(seed: int, arm: str) -> tuple | None:

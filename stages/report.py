@@ -18,13 +18,22 @@ from artifacts import (
 )
 
 from lgtm.params import load_params
-from lgtm.plots import arms_figure, curves_figure, differences_figure, influence_figure, png, validation_figure
+from lgtm.plots import (
+    arms_figure,
+    curves_figure,
+    differences_figure,
+    influence_figure,
+    png,
+    rounds_figure,
+    validation_figure,
+)
 from lgtm.report import (
     BETTER,
     DISTILLATION,
     NAMES,
     WARMUP,
     WORSE,
+    by_round,
     decisions,
     distillation_curves,
     headline,
@@ -41,6 +50,7 @@ from lgtm.report import (
     significance,
     subset_losses,
     summarise,
+    summarise_rounds,
     validity,
 )
 from lgtm.stage import run
@@ -68,6 +78,10 @@ def main() -> None:
         "influence": {"share_helpful": share_helpful(scores)},
         "validation": validity(found, changes),
     }
+    rounds = None
+    if params.rounds.arms:
+        rounds = by_round(results, cells, params.rounds.arms, params.rounds.count, official)
+        metrics["rounds"] = summarise_rounds(rounds)
     page = results_page(
         task=params.task,
         pair=params.pair,
@@ -92,6 +106,8 @@ def main() -> None:
         figures["differences"] = differences_figure(100 * students, compared, settled, unit)
     if len(changes) or len(subsets):
         figures["validation"] = validation_figure(changes, subsets)
+    if rounds is not None:
+        figures["rounds"] = rounds_figure(rounds.assign(value=100 * rounds["value"]), f"{name} on {on}, %")
     pictures = {name: png(figure) for name, figure in figures.items()}
 
     FIGURES.mkdir(parents=True, exist_ok=True)

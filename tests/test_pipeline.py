@@ -180,6 +180,20 @@ def test_a_teacher_that_learns_beside_its_student(project):
     assert project.repro() == GATHER
 
 
+def test_further_rounds_run_in_the_same_graph(project):
+    project.edit({"arms": ["kd", "tailored"], "rounds.arms": ["kd", "tailored"]})
+    assert project.repro() == {"rounds@1-kd", "rounds@1-tailored"} | GATHER
+    metrics = project.metrics()
+    assert metrics["rounds"]["arms"]["kd"]["1"] == metrics["arms"]["kd"]["accuracy"]
+    assert set(metrics["rounds"]["differences"]["tailored-kd"]) == {"1", "2"}
+    folders = [project.root / "work/runs/1/tailored" / name for name in ("student", "rounds/2/student")]
+    first, second = ((folder / "model.safetensors").read_bytes() for folder in folders)
+    assert first != second
+    assert "## Rounds" in (project.root / "reports/results.md").read_text()
+    project.edit({"arms": ["tailored"], "rounds.arms": []})
+    assert project.repro() == GATHER
+
+
 def error_of(output: str) -> str:
     """The one line of a stage's error, and no traceback."""
     assert "Traceback" not in output

@@ -14,6 +14,7 @@ from artifacts import DATA, EVALUATION, VALIDATION, cell, write_json
 from lgtm.config import read_yaml
 from lgtm.errors import UserError
 from lgtm.report import (
+    by_round,
     decisions,
     escape,
     headline,
@@ -24,6 +25,7 @@ from lgtm.report import (
     show_p,
     significance,
     summarise,
+    summarise_rounds,
     verdict,
 )
 from lgtm.statistics import crossed_test, holm, interval
@@ -499,3 +501,23 @@ def test_one_seed_has_no_margin_in_the_summary():
         "tailored": 81.0,
         "tailored-kd": "+1.00",
     }
+
+
+def test_rounds_are_paired_by_seed_and_named_when_missing():
+    results = pd.DataFrame(
+        [
+            (seed, arm, model, "test", "accuracy", 0.5 + 0.1 * step + 0.01 * seed * (arm == "tailored"))
+            for seed in (1, 2, 3)
+            for arm in ("kd", "tailored")
+            for step, model in enumerate(("student", "round 2"))
+        ],
+        columns=["seed", "arm", "model", "part", "metric", "value"],
+    )
+    cells = results[results["model"] == "student"].rename(columns={"value": "accuracy"})
+    cells = cells.set_index(["model", "arm", "seed"])[["accuracy"]]
+    rounds = by_round(results, cells, ["kd", "tailored"], 2, "accuracy")
+    found = summarise_rounds(rounds)
+    assert found["arms"]["kd"]["2"] == interval([0.6, 0.6, 0.6])
+    assert found["differences"]["tailored-kd"]["2"]["mean"] == pytest.approx(0.02)
+    with pytest.raises(UserError, match="no round 3 of kd, seed 1"):
+        by_round(results, cells, ["kd"], 3, "accuracy")

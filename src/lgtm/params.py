@@ -6,6 +6,7 @@ No field has a default: a key that is not in the file is an error, so the file a
 import importlib
 import pkgutil
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, create_model, field_validator, model_validator
@@ -123,6 +124,13 @@ class Distill(Training):
     hidden_weight: NonNegative
 
 
+class Rounds(Strict):
+    """Which arms go on after the first round, and for how many rounds in all."""
+
+    arms: list[str]
+    count: Annotated[int, Field(ge=2)]
+
+
 class Evaluate(Strict):
     """Prediction on the test role and for the task's leaderboard, and the latency measurement."""
 
@@ -137,13 +145,15 @@ class Report(Strict):
     samples: Count
 
 
-def arm_settings() -> dict[str, type[Strict]]:
-    """Name and settings schema of every arm: the modules of the package lgtm.arms."""
+def arm_modules() -> dict[str, ModuleType]:
+    """The arms: the modules of the package lgtm.arms by name."""
     names = [module.name for module in pkgutil.iter_modules(lgtm.arms.__path__)]
-    return {name: importlib.import_module(f"lgtm.arms.{name}").Settings for name in names}
+    return {name: importlib.import_module(f"lgtm.arms.{name}") for name in names}
 
 
-ARM_SETTINGS = arm_settings()
+ARMS = arm_modules()
+ARM_SETTINGS = {name: module.Settings for name, module in ARMS.items()}
+CO_TRAINED = {name for name, module in ARMS.items() if hasattr(module, "co_training")}
 
 TeacherTailored = create_model(
     "TeacherTailored",
@@ -169,6 +179,7 @@ class Params(Strict):
     validation: Validation
     teacher_tailored: TeacherTailored
     distill: Distill
+    rounds: Rounds
     evaluate: Evaluate
     report: Report
 
@@ -179,6 +190,15 @@ class Params(Strict):
         if unknown:
             raise ValueError(f"unknown arm {unknown[0]!r}; known are {', '.join(sorted(ARM_SETTINGS))}")
         return arms
+
+    @model_validator(mode="after")
+    def _rounds_of_listed_arms(self) -> "Params":
+        for arm in self.rounds.arms:
+            if arm not in self.arms:
+                raise ValueError(f"rounds.arms: {arm!r} is not in arms")
+            if arm in CO_TRAINED:
+                raise ValueError(f"rounds.arms: {arm!r} scores its student at every step; it has no rounds")
+        return self
 
     @model_validator(mode="after")
     def _cuts_leave_a_train_split(self) -> "Params":

@@ -118,6 +118,25 @@ def curves_figure(curves: pd.DataFrame, arms: list[str], label: str) -> Figure:
 
 
 @rc_context(STYLE)
+def rounds_figure(rounds: pd.DataFrame, label: str) -> Figure:
+    """Students by round, a line per arm with its interval over seeds. rounds: arm, seed, round, value (`label`'s)."""
+    figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
+    figure.suptitle("Students by round", x=0.01, ha="left", fontweight="bold")
+    axes = figure.subplots()
+    arms = list(rounds["arm"].unique())
+    for place, (arm, (line, colour)) in enumerate(_styles(arms).items()):
+        values = rounds[rounds["arm"] == arm].groupby("round")["value"].apply(interval).unstack()
+        x = values.index + 0.06 * (place - (len(arms) - 1) / 2)
+        axes.plot(x, values["mean"], line, marker="o", color=colour, label=arm)
+        axes.vlines(x, values["low"].astype(float), values["high"].astype(float), color=colour, linewidth=2, alpha=0.6)
+    axes.set(xlabel="round", ylabel=label, xticks=sorted(rounds["round"].unique()))
+    figure.legend(loc="outside upper right", ncols=4)
+    seeds = _count(rounds["seed"])
+    _caption(figure, f"Dot: mean over {seeds}. Bar: 95 % Student-t interval over seeds, not corrected.")
+    return figure
+
+
+@rc_context(STYLE)
 def influence_figure(scores: pd.DataFrame) -> Figure:
     """Distribution of the influence over train, under the warm teacher and under the label, flips apart.
 

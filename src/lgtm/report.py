@@ -172,6 +172,41 @@ def _decide(difference: Interval, test: Metrics) -> str:
     return EVEN
 
 
+def by_round(results: pd.DataFrame, cells: pd.DataFrame, arms: list[str], count: int, metric: str) -> pd.DataFrame:
+    """A metric of the students of the arms that went on, by round: arm, seed, round, value; the first round included.
+
+    results, cells: as of select_cells. Raises UserError when a listed cell is missing.
+    """
+    first = results["part"].iloc[0]
+    found = results[(results["part"] == first) & (results["metric"] == metric)]
+    found = found.set_index(["model", "arm", "seed"])["value"]
+    rows = []
+    for arm in arms:
+        for seed, value in cells.loc[("student", arm), metric].items():
+            rows.append((arm, seed, 1, value))
+            for number in range(2, count + 1):
+                key = (f"round {number}", arm, seed)
+                if key not in found.index:
+                    raise UserError(f"work/evaluation: no {key[0]} of {arm}, seed {seed}; run dvc repro")
+                rows.append((arm, seed, number, found[key]))
+    return pd.DataFrame(rows, columns=["arm", "seed", "round", "value"])
+
+
+def summarise_rounds(rounds: pd.DataFrame) -> Metrics:
+    """Intervals over seeds by round: arms.<arm>.<round>, and differences.<a>-<b>.<round> of the arms of `pairs`.
+
+    rounds: of by_round.
+    """
+    table = rounds.pivot(index="seed", columns=["arm", "round"], values="value")
+    arms, numbers = list(rounds["arm"].unique()), sorted(rounds["round"].unique())
+    return {
+        "arms": {arm: {str(n): interval(table[arm, n]) for n in numbers} for arm in arms},
+        "differences": {
+            f"{a}-{b}": {str(n): paired_difference(table[a, n], table[b, n]) for n in numbers} for a, b in pairs(arms)
+        },
+    }
+
+
 def headline(metrics: Metrics, official: str) -> dict[str, Any]:
     """The few values for `dvc exp show`: every arm in percent, and what tailoring gives in percentage points.
 
@@ -393,6 +428,16 @@ times in five (paired t-test over seeds, one comparison alone); half of it would
 
 An arm without a row of its own uses the `{{ warmup }}` teacher, or none.
 
+{%- if rounds %}
+## Rounds
+
+Every round scores the student that the round before distilled, teaches and distils it again. {{ official }} by round,
+and differences between arms paired by seed; the intervals are not corrected.
+
+{{ rounds }}
+
+![Rounds](figures/rounds.png)
+{% endif %}
 ## Learning curves
 
 ![Learning curves](figures/curves.png)
@@ -467,6 +512,7 @@ def results_page(
         validation=validation_section(metrics["validation"]),
         helpful=_samples_table(samples.head(shown), labels, len(seeds)),
         harmful=_samples_table(samples.tail(shown)[::-1], labels, len(seeds)),
+        rounds=_rounds_table(metrics["rounds"]) if "rounds" in metrics else None,
         sizes=_sizes_table(metrics),
     )
 
@@ -559,6 +605,16 @@ def _tests_table(differences: dict[str, dict[str, Interval]], tests: dict[str, M
         for name, test in tests.items()
     ]
     return markdown_table(header, rows)
+
+
+def _rounds_table(rounds: Metrics) -> str:
+    numbers = list(next(iter(rounds["arms"].values())))
+    rows = [[arm, *(show(values[n]) for n in numbers)] for arm, values in rounds["arms"].items()]
+    rows += [
+        [name.replace("-", " − "), *(show(values[n], signed=True) for n in numbers)]
+        for name, values in rounds["differences"].items()
+    ]
+    return markdown_table(["", *(f"round {n}" for n in numbers)], rows)
 
 
 def _samples_table(samples: pd.DataFrame, labels: list[str], seeds: int) -> str:

@@ -1,0 +1,38 @@
+"""Go on for more rounds: score the student that was distilled last, let the arm teach again, distil again."""
+
+from artifacts import cell
+from distill import distil
+from influence import Checkpoint, score_train
+from network import Network
+from teacher_tailored import Lesson, teach
+
+from lgtm.determinism import make_deterministic
+from lgtm.params import load_params
+from lgtm.stage import run
+
+
+def main(seed: int, arm: str) -> None:
+    """Write influence, teacher and student of every round after the first to work/runs/<seed>/<arm>/rounds/<round>.
+
+    An arm that made a teacher goes on from that one; the others have the warm one again. The direction is
+    preconditioned by the warm student's second moments. The order of the batches is another one each round, the same
+    for all arms.
+    """
+    params = load_params()
+    teacher, student = cell(seed, arm, "teacher"), cell(seed, arm, "student")
+    for number in range(2, params.rounds.count + 1):
+        round_seed = seed + 10_000 * (number - 1)
+        make_deterministic(round_seed)
+        out = cell(seed, arm, "rounds", str(number))
+        if not (teacher / "config.json").is_file():
+            teacher = cell(seed, "teacher")
+        scored = Checkpoint(student, cell(seed, "student"), params.influence)
+        score_train([scored], teacher, out / "influence", params.influence)
+        scores = out / "influence" / "influence.parquet"
+        teach(arm, Lesson(round_seed, params, teacher, scores, out / "teacher"))
+        distil(Network(student), out / "teacher", params, round_seed, out / "student")
+        teacher, student = out / "teacher", out / "student"
+
+
+if __name__ == "__main__":
+    run(main)
