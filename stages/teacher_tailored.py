@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from artifacts import cell, read_matrix, read_role, write_table
+from artifacts import INIT, cell, read_matrix, read_role, write_table
 
 from lgtm.arms import Targets
 from lgtm.params import Params, load_params
@@ -53,7 +53,7 @@ class Lesson:
     def retrain(
         self, influence_weight: float, tangents: np.ndarray | None = None, weights: np.ndarray | None = None
     ) -> Targets:
-        """Train the warm teacher further and predict train with it."""
+        """Train the warm teacher further, or anew, and predict train with it."""
         import torch
         from network import Network
 
@@ -75,7 +75,7 @@ class Lesson:
             weights=None if weights is None else torch.tensor(weights, dtype=torch.float32),
         )
         rate = load_pair(self.params.pair).teacher.learning_rate * settings.learning_rate_factor
-        teacher = Network(self.teacher)
+        teacher = Network(INIT / "teacher" if settings.start == "initial" else self.teacher)
         teacher.fit(loss, settings, self.params, learning_rate=rate, seed=self.seed, out=self.out)
         return Targets(teacher.predict("train", settings.batch_size), teacher)
 

@@ -111,6 +111,7 @@ class Validation(Strict):
 class Retraining(Training):
     """The extra training of a teacher, shared by every arm that retrains one."""
 
+    start: Literal["warm_teacher", "initial"]
     learning_rate_factor: Positive
     anchor: Literal["labels", "warm_teacher"]
     student_weight: NonNegative
