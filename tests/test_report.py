@@ -78,9 +78,10 @@ def _validation(random, flips):
         return list(mean + 0.002 * random.normal(size=2))
 
     return {
-        "mislabel": {"influence": found(0.9), "likelihood": found(0.95)}
-        if flips
-        else {"influence": {}, "likelihood": {}},
+        "mislabel": {
+            score: found(auc) if flips else {}
+            for score, auc in (("influence", 0.9), ("influence_per_unit", 0.92), ("likelihood", 0.95))
+        },
         "teacher_error": {"influence": found(0.7), "confidence": found(0.8)},
         "lds": {"correlation": 0.6 + 0.05 * random.normal(), "low": 0.4, "high": 0.8},
         "subsets": [{"influence": total, "losses": losses(0.3 - 0.01 * total)} for total in random.normal(size=12)],

@@ -41,9 +41,20 @@ def test_each_score_is_asked_for_the_errors_that_it_is_about():
     found = known_errors(by_teacher, by_label, student, teacher, labels, truth)
     perfect = {"auc": 1.0, "average_precision": 1.0, "share": 0.25}
     assert found == {
-        "mislabel": {"influence": perfect, "likelihood": perfect},
+        "mislabel": {"influence": perfect, "influence_per_unit": perfect, "likelihood": perfect},
         "teacher_error": {"influence": perfect, "confidence": perfect},
     }
+
+
+def test_a_memorised_flip_is_found_per_unit_of_the_logit_gradient():
+    labels, truth = np.array([0, 0, 0]), np.array([0, 0, 1])
+    student = np.array([[0.5, 0], [1.0, 0], [9.0, 0]])  # has memorised the flip: its p - y is nearly zero
+    tangents = np.array([[-1.0, 1], [-1, 1], [1, -1]])  # that against which the true class grows
+    gap = np.exp(student) / np.exp(student).sum(-1, keepdims=True) - [1, 0]
+    by_label = (gap * tangents).sum(-1)
+    found = known_errors(by_label, by_label, student, student, labels, truth)["mislabel"]
+    assert found["influence_per_unit"]["auc"] == 1
+    assert np.allclose(by_label / np.linalg.norm(gap, axis=-1), [2**0.5, 2**0.5, -(2**0.5)])
 
 
 def test_subsets_are_of_one_size_and_follow_the_seed():

@@ -34,6 +34,7 @@ DETECTION = ("auc", "average_precision", "share")
 ERRORS = {"mislabel": "planted flips", "teacher_error": "errors of the warmed-up teacher"}
 SCORES = {
     ("mislabel", "influence"): "influence under the label",
+    ("mislabel", "influence_per_unit"): "the same, per unit of p − y",
     ("mislabel", "likelihood"): "the student's probability of the label",
     ("teacher_error", "influence"): "influence under the teacher",
     ("teacher_error", "confidence"): "the teacher's confidence",

@@ -24,15 +24,24 @@ def known_errors(
     """How well the influence finds the rows whose label, and those whose teacher, is not the truth.
 
     Flips are looked for with the influence under the label, the teacher's errors with the influence under the teacher.
-    Beside each stands what needs no gradient: how likely the student thinks the label, how sure the teacher is.
-    Influences, labels, truth: N; logits: N × C.
+    Beside each stands what needs no gradient: how likely the student thinks the label, how sure the teacher is. A row
+    that the student has memorised has hardly any influence left, so that under the label is also given per unit of its
+    logits' gradient p − y. Influences, labels, truth: N; logits: N × C.
     """
     flipped = labels != truth
     wrong = teacher_logits.argmax(-1) != truth
-    likelihood = log_softmax(student_logits, axis=-1)[np.arange(len(labels)), labels]
+    rows, student = np.arange(len(labels)), log_softmax(student_logits, axis=-1)
+    gap = np.exp(student)
+    gap[rows, labels] -= 1
+    per_unit = influence_label / np.maximum(np.linalg.norm(gap, axis=-1), np.finfo(gap.dtype).eps)
+    likelihood = student[rows, labels]
     confidence = log_softmax(teacher_logits, axis=-1).max(-1)
     return {
-        "mislabel": {"influence": detection(influence_label, flipped), "likelihood": detection(likelihood, flipped)},
+        "mislabel": {
+            "influence": detection(influence_label, flipped),
+            "influence_per_unit": detection(per_unit, flipped),
+            "likelihood": detection(likelihood, flipped),
+        },
         "teacher_error": {"influence": detection(influence, wrong), "confidence": detection(confidence, wrong)},
     }
 
