@@ -144,7 +144,7 @@ class Published(Method):
     def __init__(self):
         super().__init__(None)
         self.held_out = self.feedback.collate([self.feedback[row] for row in range(BATCH)])
-        self.teacher_optimizer = torch.optim.AdamW(self.teacher.parameters(), lr=RATE)
+        self.teacher_optimizer = torch.optim.AdamW(self.teacher.parameters(), lr=RATE, fused=True)
 
     def step(self) -> None:
         self.steps += 1
@@ -172,7 +172,7 @@ class Published(Method):
     def feedback_gradient(self, gradients):
         """At a copy of the student after a step of a copy of its optimizer."""
         ahead = deepcopy(self.student)
-        optimizer = torch.optim.AdamW(ahead.parameters(), lr=RATE)
+        optimizer = torch.optim.AdamW(ahead.parameters(), lr=RATE, fused=True)
         optimizer.load_state_dict(deepcopy(self.student_state()))
         for parameter, gradient in zip(ahead.parameters(), gradients, strict=True):
             parameter.grad = gradient
