@@ -11,16 +11,19 @@ import torch
 import yaml
 
 from lgtm.config import read_yaml
-from lgtm.params import ARM_SETTINGS
+from lgtm.params import ARM_SETTINGS, CO_TRAINED
 
 STAGES = read_yaml(tiny_project.ROOT / "dvc.yaml")["stages"]
-LISTS = {"seeds": [1], "arms": sorted(ARM_SETTINGS)}
+ARMS = sorted(ARM_SETTINGS)
+LISTS = {"seeds": [1], "arms": ARMS, "rounds.arms": [arm for arm in ARMS if arm not in CO_TRAINED]}
 
 
 @pytest.fixture
 def home(tmp_path):
     tiny_project.write_cards(tmp_path)
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(tiny_project.settings(**LISTS)))
+    params = tiny_project.settings()
+    tiny_project.edit(params, LISTS)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     (tmp_path / "checkpoints").mkdir()
     yield tmp_path
     torch.use_deterministic_algorithms(False)
