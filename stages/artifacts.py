@@ -91,6 +91,16 @@ def write_json(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
+def read_cost(folder: Path) -> dict[str, dict[str, int]]:
+    """What the networks of a cell went through, by role: teacher, student, and student_scored for the influence."""
+    return read_json(existing(folder / "cost.json"))
+
+
+def write_cost(folder: Path, **costs: dict[str, int]) -> None:
+    """Write what read_cost reads."""
+    write_json(folder / "cost.json", costs)
+
+
 class TableWriter:
     """Writes a parquet table by sample_id, chunk by chunk; a matrix becomes a column of lists."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import torch
-from artifacts import cell, read_matrix
+from artifacts import cell, read_json, read_matrix, write_cost
 from network import Network
 
 from lgtm.arms import CoTraining
@@ -52,13 +52,17 @@ def main(seed: int, arm: str) -> None:
     rate = rates.student.learning_rate
     student.fit(loss, params.distill, params, learning_rate=rate, seed=seed, out=out, companion=companion)
     teacher.save(out / "teacher")
+    write_cost(out, teacher=teacher.passes.total(), student=student.passes.total())
 
 
 def distil(student: Network, teacher: Path, params: Params, seed: int, out: Path) -> None:
     """Train the student on what a teacher wrote down, the folder of its targets, and write it to `out`."""
     loss = loss_from(teacher / "targets.parquet", student, params.distill, params.distill.hard_label_weight)
     rate = load_pair(params.pair).student.learning_rate
-    student.fit(loss, params.distill, params, learning_rate=rate, seed=seed, out=out)
+    factor = read_json(teacher / "summary.json")["epochs_factor"]
+    settings = params.distill.model_copy(update={"epochs": params.distill.epochs * factor})
+    student.fit(loss, settings, params, learning_rate=rate, seed=seed, out=out)
+    write_cost(out, student=student.passes.total())
 
 
 def loss_from(targets: Path, student: Network, settings: Distill, hard_label_weight: float) -> Loss:

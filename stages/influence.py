@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from artifacts import TableWriter, cell, count_rows, read_chunks, role_path, write_json
+from artifacts import TableWriter, cell, count_rows, read_chunks, role_path, write_cost, write_json
 from network import Network
 from safetensors.torch import load_file
 from torch import Tensor
 from tqdm import tqdm
 
+from lgtm.cost import added
 from lgtm.determinism import make_deterministic
 from lgtm.direction import Direction, feedback_gradient, feedback_loss, normalise, precondition, scope_parameters
 from lgtm.encoding import by_length, ordered_batches
@@ -52,6 +53,7 @@ def score_train(checkpoints: list["Checkpoint"], teacher: Path, out: Path, setti
                 hard_label_weight=settings.hard_label_weight,
             )
             table.write(rows["sample_id"], **{name: values.numpy() for name, values in columns.items()})
+    write_cost(out, student_scored=added([checkpoint.student.passes.total() for checkpoint in checkpoints]))
 
 
 class Checkpoint:

@@ -8,6 +8,7 @@ import pandas as pd
 from accelerate import PartialState
 from artifacts import live_curves, read_role, read_task, save_model
 
+from lgtm.cost import Passes
 from lgtm.encoding import EncodedTexts
 from lgtm.losses import Loss
 from lgtm.models import classifier, load_tokenizer
@@ -22,6 +23,7 @@ class Network:
         self.task = read_task()
         self.tokenizer = load_tokenizer(folder)
         self.model = classifier(folder, self.task["labels"], attention).to(PartialState().device)
+        self.passes = Passes(self.model)
 
     @cache  # noqa: B019 - a stage holds one or two networks, and they live as long as it does
     def encode(self, role: str) -> EncodedTexts:

@@ -10,6 +10,7 @@ from artifacts import (
     VALIDATION,
     cell,
     existing,
+    read_cost,
     read_curve,
     read_role,
     read_summary,
@@ -50,6 +51,7 @@ from lgtm.report import (
     significance,
     subset_losses,
     summarise,
+    summarise_cost,
     summarise_rounds,
     validity,
 )
@@ -77,6 +79,7 @@ def main() -> None:
         "tests": significance(cells, right, params.arms, official),
         "influence": {"share_helpful": share_helpful(scores)},
         "validation": validity(found, changes),
+        "cost": summarise_cost(read_costs(params.seeds, params.arms)),
     }
     rounds = None
     if params.rounds.arms:
@@ -117,6 +120,17 @@ def main() -> None:
     (REPORTS / "results.md").write_text(page, encoding="utf-8")
     write_json(REPORTS / "metrics.json", metrics)
     write_json(REPORTS / "summary.json", headline(metrics, official))
+
+
+def read_costs(seeds: list[int], arms: list[str]) -> dict[str, list[list[tuple[str, dict]]]]:
+    """By arm and seed, what the networks of its teacher's and its student's cell cost."""
+    return {
+        arm: [
+            [entry for name in ("teacher", "student") for entry in read_cost(cell(seed, arm, name)).items()]
+            for seed in seeds
+        ]
+        for arm in arms
+    }
 
 
 def read_predictions() -> pd.DataFrame:

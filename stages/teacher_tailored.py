@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from artifacts import INIT, cell, read_matrix, read_role, write_table
+from artifacts import INIT, cell, read_cost, read_matrix, read_role, write_cost, write_json, write_table
 
 from lgtm.arms import Targets
 from lgtm.params import Params, load_params
@@ -25,6 +25,7 @@ class Lesson:
 
     def __init__(self, seed: int, params: Params, teacher: Path, scores: Path, out: Path):
         self.seed, self.params, self.teacher, self.scores, self.out = seed, params, teacher, scores, out
+        self.asked_influence = False  # whether the arm has to bear the cost of scoring
 
     @cached_property
     def warm_logits(self) -> np.ndarray:
@@ -38,17 +39,22 @@ class Lesson:
 
         from lgtm.influence import unit_scale
 
+        self.asked_influence = True
         return unit_scale(torch.tensor(read_matrix(self.scores, "tangents"))).numpy()
 
     @cached_property
     def influence(self) -> np.ndarray:
         """Influence of the train samples under the warm teacher."""
-        return pd.read_parquet(self.scores, columns=["influence"])["influence"].to_numpy()
+        return self._column("influence")
 
     @cached_property
     def influence_label(self) -> np.ndarray:
         """Influence of the train samples under their labels."""
-        return pd.read_parquet(self.scores, columns=["influence_label"])["influence_label"].to_numpy()
+        return self._column("influence_label")
+
+    def _column(self, name: str) -> np.ndarray:
+        self.asked_influence = True
+        return pd.read_parquet(self.scores, columns=[name])[name].to_numpy()
 
     def retrain(
         self, influence_weight: float, tangents: np.ndarray | None = None, weights: np.ndarray | None = None
@@ -63,10 +69,12 @@ class Lesson:
 
         make_deterministic(self.seed)
         settings = self.params.teacher_tailored.retrain
+        if tangents is None:
+            tangents = self.tangents if influence_weight else np.zeros_like(self.warm_logits)
         loss = TailoringLoss(
             torch.tensor(self.warm_logits),
             torch.tensor(read_matrix(self.scores, "student_logits")),
-            torch.tensor(self.tangents if tangents is None else tangents),
+            torch.tensor(tangents),
             anchor=settings.anchor,
             student_weight=settings.student_weight,
             influence_weight=influence_weight,
@@ -99,6 +107,11 @@ def teach(arm: str, lesson: Lesson) -> None:
         if params.distill.hidden_weight:
             columns["hidden"] = hidden_states(lesson, targets)
     write_table(lesson.out / "targets.parquet", read_role("train")["sample_id"], **columns)
+    cost = read_cost(lesson.scores.parent) if lesson.asked_influence else {}
+    if targets is not None and targets.teacher:
+        cost["teacher"] = targets.teacher.passes.total()
+    write_cost(lesson.out, **cost)
+    write_json(lesson.out / "summary.json", {"epochs_factor": targets.epochs_factor if targets else 1.0})
 
 
 def hidden_states(lesson: Lesson, targets: Targets) -> np.ndarray:

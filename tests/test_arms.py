@@ -44,6 +44,12 @@ def test_ce_has_no_teacher_and_kd_the_warm_one():
     assert np.array_equal(targets.logits, lesson.warm_logits)
 
 
+def test_kd_longer_is_kd_for_more_epochs():
+    lesson, targets = teach("kd_longer", epochs_factor=2.5)
+    assert np.array_equal(targets.logits, lesson.warm_logits)
+    assert targets.epochs_factor == 2.5
+
+
 def test_tailored_and_control_differ_in_the_influence_alone():
     tailored, _ = teach("tailored", **{"lambda": 0.7})
     control, _ = teach("control")

@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,11 @@ def write_workspace(root, seeds=SEEDS, arms=ARMS, parts=("test",), metrics=("acc
     pd.DataFrame(results).to_parquet(root / EVALUATION / "results.parquet")
     _predictions(results, metrics[0]).to_parquet(root / EVALUATION / "predictions.parquet")
 
+    for seed, arm in product(seeds, arms):
+        taught = {"teacher": {"forward": 300, "backward": 100, "weights": 9}} if arm == "tailored" else {}
+        write_json(root / cell(seed, arm, "teacher") / "cost.json", taught)
+        student = {"forward": 200, "backward": 100, "weights": 3}
+        write_json(root / cell(seed, arm, "student") / "cost.json", {"student": student})
     for seed in seeds:
         (root / cell(seed, "influence")).mkdir(parents=True)
         planted = train["label"] != train["true_label"]
@@ -502,6 +508,18 @@ def test_one_seed_has_no_margin_in_the_summary():
         "tailored": 81.0,
         "tailored-kd": "+1.00",
     }
+
+
+def test_what_an_arm_costs(workspace):
+    workspace()
+    stage.main()
+    metrics, _, page = read_reports()
+    costs = metrics["cost"]
+    assert costs["tailored"]["teacher_forward"] == 300
+    assert costs["tailored"]["student_backward"] == 100
+    assert costs["kd"]["compute"] == 1
+    assert costs["tailored"]["compute"] == pytest.approx((9 * (300 + 200) + 3 * (200 + 200)) / (3 * (200 + 200)))
+    assert "| tailored | 300 | 100 | 200 | 100 | 4.75 |" in page
 
 
 def test_rounds_are_paired_by_seed_and_named_when_missing():

@@ -8,6 +8,7 @@ import jinja2
 import numpy as np
 import pandas as pd
 
+from lgtm.cost import Cost, compute
 from lgtm.errors import UserError
 from lgtm.statistics import (
     FEWEST_SEEDS,
@@ -206,6 +207,25 @@ def summarise_rounds(rounds: pd.DataFrame) -> Metrics:
             f"{a}-{b}": {str(n): paired_difference(table[a, n], table[b, n]) for n in numbers} for a, b in pairs(arms)
         },
     }
+
+
+def summarise_cost(costs: dict[str, list[list[tuple[str, Cost]]]]) -> Metrics:
+    """What every arm costs after the warm-ups, the mean over seeds: samples through each network, and compute × kd's.
+
+    costs: by arm, by seed, (network, cost) of what its cells wrote (artifacts.read_cost); a network's name begins with
+    teacher or student. Without kd among the arms, the cheapest is 1.
+    """
+    table = {}
+    for arm, seeds in costs.items():
+        every = [entry for seed in seeds for entry in seed]
+        samples = {
+            f"{network}_{way}": sum(cost[way] for name, cost in every if name.startswith(network)) / len(seeds)
+            for network in ("teacher", "student")
+            for way in ("forward", "backward")
+        }
+        table[arm] = samples | {"compute": compute([cost for _, cost in every]) / len(seeds)}
+    unit = table["kd"]["compute"] if "kd" in table else min(row["compute"] for row in table.values())
+    return {arm: row | {"compute": row["compute"] / unit} for arm, row in table.items()}
 
 
 def headline(metrics: Metrics, official: str) -> dict[str, Any]:
@@ -461,6 +481,15 @@ the training samples are above zero.
 Influence is the mean over seeds, under the warmed-up teacher; "helps in" counts the seeds where it is above zero.
 
 {{ validation }}
+## Cost
+
+Samples through each network after the warm-ups, which all arms share: scoring, where the arm asks for it, the teacher's
+retraining and the student's distillation. Compute counts a backward pass as two forward passes, by the weights outside
+the token embeddings{{ ", in units of kd's" if "kd" in costs }}. To compare at equal compute, list `kd_longer` and set
+its `epochs_factor` to the compute of the arm in question.
+
+{{ cost_table }}
+
 ## Sizes
 
 {{ sizes }}
@@ -514,6 +543,8 @@ def results_page(
         helpful=_samples_table(samples.head(shown), labels, len(seeds)),
         harmful=_samples_table(samples.tail(shown)[::-1], labels, len(seeds)),
         rounds=_rounds_table(metrics["rounds"]) if "rounds" in metrics else None,
+        costs=metrics["cost"],
+        cost_table=_cost_table(metrics["cost"]),
         sizes=_sizes_table(metrics),
     )
 
@@ -616,6 +647,12 @@ def _rounds_table(rounds: Metrics) -> str:
         for name, values in rounds["differences"].items()
     ]
     return markdown_table(["", *(f"round {n}" for n in numbers)], rows)
+
+
+def _cost_table(costs: Metrics) -> str:
+    columns = [column for column in next(iter(costs.values())) if column != "compute"]
+    rows = [[arm, *(f"{row[c]:,.0f}" for c in columns), f"{row['compute']:.2f}"] for arm, row in costs.items()]
+    return markdown_table(["arm", *(column.replace("_", " ") for column in columns), "compute"], rows)
 
 
 def _samples_table(samples: pd.DataFrame, labels: list[str], seeds: int) -> str:

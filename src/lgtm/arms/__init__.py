@@ -17,12 +17,13 @@ import numpy as np
 class Targets:
     """What a student is taught: teacher logits (N × C), the teacher itself where the arm made a new one.
 
-    weights: of the samples in the student's loss (N, mean 1); None for all alike.
+    weights: of the samples in the student's loss (N, mean 1); None for all alike. epochs_factor: of its epochs.
     """
 
     logits: np.ndarray
     teacher: Any = None
     weights: np.ndarray | None = None
+    epochs_factor: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,57 @@
+"""What an arm costs: samples through a network's forward and backward passes, in units that seconds are not in."""
+
+from typing import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:  # the report reads costs, and has no other need of torch
+    from torch import nn
+
+
+class Cost(TypedDict):
+    """Samples forward and backward through a network, and its weights outside the token embeddings."""
+
+    forward: int
+    backward: int
+    weights: int
+
+
+class Passes:
+    """Counts the samples that go through a classifier from now on.
+
+    Forward passes are counted where the encoder begins, backward passes where they enter, at the logits: a head that is
+    run on kept states costs nothing here, and a gradient of the head alone counts in full.
+    """
+
+    def __init__(self, model: "nn.Module"):
+        embeddings = model.get_input_embeddings()
+        self.weights = sum(parameter.numel() for parameter in model.parameters()) - embeddings.weight.numel()
+        self.forward = self.backward = 0
+        embeddings.register_forward_hook(self._count_forward)
+        model.register_forward_hook(self._count_backward)
+
+    def _count_forward(self, module, inputs, output):
+        self.forward += len(output)
+
+    def _count_backward(self, module, inputs, outputs):
+        if outputs.logits.requires_grad:
+            outputs.logits.register_hook(self._add_backward)
+
+    def _add_backward(self, gradient):
+        self.backward += len(gradient)
+
+    def total(self) -> Cost:
+        """What was counted so far."""
+        return Cost(forward=self.forward, backward=self.backward, weights=self.weights)
+
+
+def added(costs: list[Cost]) -> Cost:
+    """The cost of several networks of one size."""
+    return Cost(
+        forward=sum(cost["forward"] for cost in costs),
+        backward=sum(cost["backward"] for cost in costs),
+        weights=costs[0]["weights"],
+    )
+
+
+def compute(costs: list[Cost]) -> float:
+    """Multiply-adds per token, up to a factor: a backward pass counts as two forward passes (Kaplan et al., 2020)."""
+    return float(sum(cost["weights"] * (cost["forward"] + 2 * cost["backward"]) for cost in costs))
