@@ -18,7 +18,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, jvp
+from torch.autograd import forward_ad
+from torch.func import functional_call
 from torch.nn import functional as F
 
 from lgtm.direction import Direction, length
@@ -91,6 +92,7 @@ def _mean(values: Iterable[Tensor]) -> Tensor:
     return torch.stack(list(values)).mean(0)
 
 
+@torch.no_grad()
 def tangents(
     model: nn.Module, batches: Iterable[dict[str, Tensor]], direction: Direction, *, method: str, step_size: float
 ) -> Iterator[tuple[Tensor, Tensor]]:
@@ -105,16 +107,16 @@ def tangents(
     if method == "forward":
         differentiate = _forward_mode(model, parameters, direction)
     elif method == "finite_difference":
-        epsilon = step_size * length(parameters[name] for name in direction)
+        epsilon = step_size * length(parameters[name] for name in direction).item()
         differentiate = _finite_difference(model, parameters, direction, epsilon)
     else:
         raise ValueError(f"unknown method {method!r}")
     head_alone = moves_head_alone(model, direction)
-    with torch.no_grad():
-        for batch in batches:
-            inputs = inputs_of(batch)
-            with _encoded_once(model, inputs) if head_alone else nullcontext():
-                yield differentiate(inputs)
+    for batch in batches:
+        inputs = inputs_of(batch)
+        with _encoded_once(model, inputs) if head_alone else nullcontext():
+            scored = differentiate(inputs)
+        yield scored
 
 
 def moves_head_alone(model: nn.Module, direction: Iterable[str]) -> bool:
@@ -123,8 +125,8 @@ def moves_head_alone(model: nn.Module, direction: Iterable[str]) -> bool:
 
 
 def _finite_difference(model, parameters, direction, epsilon):
-    plus = parameters | {name: parameters[name] + epsilon * v for name, v in direction.items()}
-    minus = parameters | {name: parameters[name] - epsilon * v for name, v in direction.items()}
+    plus = parameters | {name: torch.add(parameters[name], v, alpha=epsilon) for name, v in direction.items()}
+    minus = parameters | {name: torch.sub(parameters[name], v, alpha=epsilon) for name, v in direction.items()}
 
     def differentiate(inputs):
         up = functional_call(model, plus, (), inputs).logits
@@ -135,11 +137,12 @@ def _finite_difference(model, parameters, direction, epsilon):
 
 
 def _forward_mode(model, parameters, direction):
-    fixed = {name: value for name, value in parameters.items() if name not in direction}
-    primal = {name: parameters[name] for name in direction}
-
     def differentiate(inputs):
-        return jvp(lambda moved: functional_call(model, fixed | moved, (), inputs).logits, (primal,), (direction,))
+        # Dual numbers by hand: torch.func.jvp computes the same through its interpreter, a tenth slower.
+        with forward_ad.dual_level():
+            dual = {name: forward_ad.make_dual(parameters[name], v) for name, v in direction.items()}
+            logits = functional_call(model, parameters | dual, (), inputs).logits
+            return tuple(forward_ad.unpack_dual(logits))
 
     return differentiate
 
