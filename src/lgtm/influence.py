@@ -15,6 +15,7 @@ So s and ṡ, N × C each, are enough for the influence under any teacher, and i
 
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
@@ -103,12 +104,10 @@ def tangents(
     differentiation; it needs eager attention, since fused attention has no forward-mode rule. Where the direction
     moves the head alone, the encoder runs once, as it is, and either method differentiates the head.
     """
-    parameters = {name: value.detach() for name, value in model.named_parameters()}
     if method == "forward":
-        differentiate = _forward_mode(model, parameters, direction)
+        differentiate = _forward_mode(model, direction)
     elif method == "finite_difference":
-        epsilon = step_size * length(parameters[name] for name in direction).item()
-        differentiate = _finite_difference(model, parameters, direction, epsilon)
+        differentiate = _finite_difference(model, direction, step_size)
     else:
         raise ValueError(f"unknown method {method!r}")
     head_alone = moves_head_alone(model, direction)
@@ -124,24 +123,35 @@ def moves_head_alone(model: nn.Module, direction: Iterable[str]) -> bool:
     return not any(name.startswith(model.base_model_prefix + ".") for name in direction)
 
 
-def _finite_difference(model, parameters, direction, epsilon):
-    plus = parameters | {name: torch.add(parameters[name], v, alpha=epsilon) for name, v in direction.items()}
-    minus = parameters | {name: torch.sub(parameters[name], v, alpha=epsilon) for name, v in direction.items()}
+def _finite_difference(model, direction, step_size):
+    epsilon = step_size * length(model.get_parameter(name) for name in direction).item()
+    ahead, behind = (_moved(model, direction, step) for step in (epsilon, -epsilon))
 
     def differentiate(inputs):
-        up = functional_call(model, plus, (), inputs).logits
-        down = functional_call(model, minus, (), inputs).logits
+        up, down = ahead(**inputs).logits, behind(**inputs).logits
         return (up + down) / 2, (up - down) / (2 * epsilon)
 
     return differentiate
 
 
-def _forward_mode(model, parameters, direction):
+def _moved(model: nn.Module, direction: Direction, step: float) -> nn.Module:
+    """A copy of the model a step along the direction; the two share the modules in which nothing moves."""
+    moving = {id(model.get_parameter(name)) for name in direction}
+    still = [module for module in model.modules() if moving.isdisjoint(map(id, module.parameters()))]
+    copy = deepcopy(model, {id(module): module for module in still})
+    for name, v in direction.items():
+        copy.get_parameter(name).add_(v, alpha=step)
+    return copy
+
+
+def _forward_mode(model, direction):
+    parameters = dict(model.named_parameters())
+
     def differentiate(inputs):
         # Dual numbers by hand: torch.func.jvp computes the same through its interpreter, a tenth slower.
         with forward_ad.dual_level():
             dual = {name: forward_ad.make_dual(parameters[name], v) for name, v in direction.items()}
-            logits = functional_call(model, parameters | dual, (), inputs).logits
+            logits = functional_call(model, dual, (), inputs).logits
             return tuple(forward_ad.unpack_dual(logits))
 
     return differentiate
