@@ -18,11 +18,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import _paths  # noqa: F401
 import numpy as np
 import pandas as pd
 import torch
 from memory import peak_memory
-from peers import kronfluence, missing, teacher_loss, tracin
+from peers import Loss, distillation_loss, kronfluence, missing, tracin
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
@@ -36,6 +37,7 @@ CLASSES = 2
 TOKENS = 64
 BATCH = 16
 STEP = 1e-4
+SCORED = {"temperature": 2.0, "hard_label_weight": 0.3}  # the distillation loss
 WORDS = ["".join(letters) for letters in np.random.default_rng(0).choice(list("abcdefgh"), (200, 4))]
 PLAIN = "plain inference pass"
 OURS = {  # name: scope, method
@@ -90,6 +92,9 @@ class Setting:
         batches = in_order(self.feedback)
         return feedback_gradient(self.fused, batches, scope_parameters(self.fused, scope), loss_sum)
 
+    def loss(self) -> Loss:
+        return distillation_loss(self.train, self.teacher_logits, **SCORED)
+
     @torch.no_grad()
     def plain(self) -> Iterator[Tensor]:
         """The student's logits, batch by batch."""
@@ -103,13 +108,13 @@ class Setting:
         scored = tangents(model, in_order(self.train), direction, method=method, step_size=STEP)
         targets = zip(self.teacher_logits.split(BATCH), torch.tensor(self.train.labels).split(BATCH), strict=True)
         for (logits, derivative), (teacher, labels) in zip(scored, targets, strict=True):
-            yield distillation_influence(logits, derivative, teacher, labels, temperature=1.0, hard_label_weight=0.0)
+            yield distillation_influence(logits, derivative, teacher, labels, **SCORED)
 
     def autograd_loop(self, scope: str) -> Iterator[Tensor]:
         """The definition, sample by sample."""
         direction = normalise(self.gradients[scope])
         parameters = [dict(self.fused.named_parameters())[name] for name in direction]
-        loss = teacher_loss(self.teacher_logits)
+        loss = self.loss()
         for batch in in_order(self.train):
             for row in range(len(batch["index"])):
                 sample = {name: values[row : row + 1] for name, values in batch.items()}
@@ -120,7 +125,7 @@ class Setting:
     def peers(self) -> dict[str, Callable[[], Iterator[Tensor]]]:
         """The loop, and the other libraries that are installed, over all parameters; a library scores all at once."""
         scale = length(self.gradients["all"].values())
-        data = (self.fused, self.train, teacher_loss(self.teacher_logits), self.feedback, BATCH)
+        data = (self.fused, self.train, self.loss(), self.feedback, BATCH)
         found = {LOOP: lambda: self.autograd_loop("all")}
         if not missing("kronfluence"):
             found["kronfluence identity"] = lambda: at_once(lambda: kronfluence(*data, "identity") / scale)

@@ -11,18 +11,15 @@ import sys
 import tempfile
 from pathlib import Path
 
+import _paths
 import numpy as np
 import pandas as pd
 import torch
+from artifacts import DATA, cell, save_model, write_json, write_table
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from lgtm.models import train_wordpiece
-
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "stages"))
-
-from artifacts import DATA, cell, save_model, write_json, write_table  # noqa: E402
 
 SEED = 1
 LABELS = ["bad", "good"]
@@ -43,9 +40,9 @@ def peak_memory(samples: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         make_workspace(Path(folder), samples)
         stage = subprocess.Popen(
-            [sys.executable, str(ROOT / "stages" / "influence.py"), "--seed", str(SEED)],
+            [sys.executable, str(_paths.ROOT / "stages" / "influence.py"), "--seed", str(SEED)],
             cwd=folder,
-            env=os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"},
+            env=os.environ | {"PYTHONPATH": str(_paths.ROOT / "src"), "OMP_NUM_THREADS": "1"},
             stderr=subprocess.DEVNULL,
         )
         _, status, usage = os.wait4(stage.pid, 0)
@@ -57,7 +54,7 @@ def peak_memory(samples: int) -> float:
 
 def make_workspace(folder: Path, samples: int) -> None:
     """What the stage reads, as the stages before it leave it."""
-    shutil.copy(ROOT / "params.yaml", folder)
+    shutil.copy(_paths.ROOT / "params.yaml", folder)
     tokenizer = train_wordpiece(WORDS, vocab_size=100, max_length=32)
     config = AutoConfig.for_model(
         "bert",
@@ -71,7 +68,7 @@ def make_workspace(folder: Path, samples: int) -> None:
     (folder / DATA).mkdir(parents=True)
     for role, rows in (("train", samples), ("feedback", 256)):
         made_up(rows).to_parquet(folder / DATA / f"{role}.parquet", index=False)
-    write_json(folder / DATA / "summary.json", {"labels": LABELS, "max_length": 32})
+    write_json(folder / DATA / "task.json", {"labels": LABELS, "metrics": ["accuracy"], "max_length": 32})
     student = AutoModelForSequenceClassification.from_config(config)
     save_model(folder / cell(SEED, "student"), student, tokenizer)
     moments = {name: torch.ones_like(parameter) for name, parameter in student.named_parameters()}

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from importlib.util import find_spec
 
+import _paths  # noqa: F401
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -39,10 +40,17 @@ def label_loss(data: EncodedTexts) -> Loss:
     return lambda logits, rows: F.cross_entropy(logits, labels[rows], reduction="none")
 
 
-def teacher_loss(teacher_logits: Tensor) -> Loss:
-    """Cross-entropy with a teacher's probabilities at T = 1; teacher_logits: N × C."""
-    teacher = teacher_logits.softmax(-1)
-    return lambda logits, rows: F.cross_entropy(logits, teacher[rows], reduction="none")
+def distillation_loss(
+    data: EncodedTexts, teacher_logits: Tensor, *, temperature: float, hard_label_weight: float
+) -> Loss:
+    """The loss that the influence is of (see lgtm.influence), under a teacher's logits (N × C) on the table."""
+    teacher, on_labels = (teacher_logits / temperature).softmax(-1), label_loss(data)
+
+    def loss(logits, rows):
+        soft = temperature**2 * F.cross_entropy(logits / temperature, teacher[rows], reduction="none")
+        return (1 - hard_label_weight) * soft + hard_label_weight * on_labels(logits, rows)
+
+    return loss
 
 
 def tracin(model: nn.Module, train: EncodedTexts, train_loss: Loss, feedback: EncodedTexts, batch_size: int) -> Tensor:
