@@ -10,6 +10,7 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from copy import deepcopy
+from functools import cache
 from importlib.util import find_spec
 
 import _paths  # noqa: F401
@@ -26,8 +27,9 @@ warnings.filterwarnings("ignore", category=FutureWarning, module="kronfluence")
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
+@cache
 def missing(library: str) -> bool:
-    """Whether a peer is not installed; says so in one line."""
+    """Whether a peer is not installed; says so once, in one line."""
     absent = find_spec(library) is None
     if absent:
         print(f"{library} is not installed, its rows are left out: pip install -e '.[peers]'")

@@ -6,11 +6,12 @@ On the warm students of params.yaml's task and seeds, as `dvc repro validation` 
 average precision in % with which a low influence of the label's loss on the feedback loss finds the flips that the
 task's card plants (label_noise). LDS: Spearman correlation in % of the influence of the distillation loss, summed over
 a random subset of train, with the held-out loss of the students that validation retrained on it. Means over seeds with
-95 % intervals. `--ours` is a setting of the section influence: what params.yaml has, but for the values given here.
+95 % intervals, and differences to the first method. `--ours` is a setting of the section influence: what params.yaml has, but for the values given here.
 """
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from peers import distillation_loss, kronfluence, label_loss, missing, tracin
 
 from lgtm.config import parse
 from lgtm.determinism import make_deterministic
+from lgtm.errors import UserError
 from lgtm.influence import combine
 from lgtm.params import Influence, Params, load_params
 from lgtm.statistics import interval
@@ -47,11 +49,15 @@ def main() -> None:
 
     rows = []
     for seed in params.seeds:
-        cell_ = Cell(params, seed)
-        for name, scores in cell_.every_method(settings):
-            rows.append({"method": name, "seed": seed} | cell_.quality(*scores))
-            print(rows[-1])
-    print(table(pd.DataFrame(rows)))
+        student = WarmStudent(params, seed)
+        for name, scores in student.every_method(settings):
+            rows.append({"method": name, "seed": seed} | student.quality(*scores))
+    found = pd.DataFrame(rows).set_index(["method", "seed"])
+    first = rows[0]["method"]
+    print(table(found))
+    print(
+        f"\n{first}, minus the others, paired by seed:\n{table(-found.drop(first).sub(found.loc[first], level='seed'))}"
+    )
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2) + "\n")
 
@@ -62,8 +68,8 @@ def changed(params: Params, changes: list[str]) -> Influence:
     return parse(Influence, params.influence.model_dump() | values, "--ours")
 
 
-class Cell:
-    """What a seed's warm student is scored and judged by."""
+class WarmStudent:
+    """A seed's warm student, and what its scores are judged by."""
 
     def __init__(self, params: Params, seed: int):
         make_deterministic(seed)
@@ -110,16 +116,19 @@ class Cell:
 
 
 def table(rows: pd.DataFrame) -> str:
-    """Means over seeds with their intervals, in %, a line per method."""
+    """Means over seeds with their intervals, in %, a line per method. rows: measures by (method, seed)."""
 
-    def cell(values: pd.Series) -> str:
+    def shown(values: pd.Series) -> str:
         found = interval(100 * values)
         between = "" if found["low"] is None else f" [{found['low']:.1f}, {found['high']:.1f}]"
         return f"{found['mean']:.1f}{between}"
 
     measured = [measure for measure in MEASURES if measure in rows]
-    return rows.groupby("method", sort=False)[measured].agg(cell).rename(columns=MEASURES).to_string()
+    return rows.groupby("method", sort=False)[measured].agg(shown).rename(columns=MEASURES).to_string()
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")
