@@ -19,6 +19,7 @@ from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
 
+import _paths  # noqa: F401
 import numpy as np
 import pandas as pd
 import torch

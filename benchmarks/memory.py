@@ -1,0 +1,92 @@
+"""Peak memory of the influence stage as the samples grow: the stage itself, as dvc.yaml runs it, on made-up data.
+
+python benchmarks/memory.py --samples 20000
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import _paths
+import numpy as np
+import pandas as pd
+import torch
+from artifacts import DATA, cell, save_model, write_json, write_table
+from safetensors.torch import save_file
+from transformers import AutoConfig, AutoModelForSequenceClassification
+
+from lgtm.models import train_wordpiece
+
+SEED = 1
+LABELS = ["bad", "good"]
+WORDS = [*LABELS, "day", "night", "sun", "rain", "film", "book"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--samples", type=int, default=20_000)
+    samples = parser.parse_args().samples
+    small, large = peak_memory(samples), peak_memory(10 * samples)
+    print(f"peak memory of the influence stage: {small:.0f} MiB with {samples:,} samples,")
+    print(f"{large:.0f} MiB with {10 * samples:,}: {large / small:.2f} times as much")
+
+
+def peak_memory(samples: int) -> float:
+    """MiB that the stage's process holds at most, from `samples` short texts and a tiny student."""
+    with tempfile.TemporaryDirectory() as folder:
+        make_workspace(Path(folder), samples)
+        stage = subprocess.Popen(
+            [sys.executable, str(_paths.ROOT / "stages" / "influence.py"), "--seed", str(SEED)],
+            cwd=folder,
+            env=os.environ | {"PYTHONPATH": str(_paths.ROOT / "src"), "OMP_NUM_THREADS": "1"},
+            stderr=subprocess.DEVNULL,
+        )
+        _, status, usage = os.wait4(stage.pid, 0)
+        stage.returncode = os.waitstatus_to_exitcode(status)
+    if stage.returncode:
+        raise RuntimeError(f"the influence stage ended with status {stage.returncode}")
+    return usage.ru_maxrss / 2**10
+
+
+def make_workspace(folder: Path, samples: int) -> None:
+    """What the stage reads, as the stages before it leave it."""
+    shutil.copy(_paths.ROOT / "params.yaml", folder)
+    tokenizer = train_wordpiece(WORDS, vocab_size=100, max_length=32)
+    config = AutoConfig.for_model(
+        "bert",
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        vocab_size=len(tokenizer),
+        num_labels=len(LABELS),
+    )
+    (folder / DATA).mkdir(parents=True)
+    for role, rows in (("train", samples), ("feedback", 256)):
+        made_up(rows).to_parquet(folder / DATA / f"{role}.parquet", index=False)
+    write_json(folder / DATA / "task.json", {"labels": LABELS, "metrics": ["accuracy"], "max_length": 32})
+    student = AutoModelForSequenceClassification.from_config(config)
+    save_model(folder / cell(SEED, "student"), student, tokenizer)
+    moments = {name: torch.ones_like(parameter) for name, parameter in student.named_parameters()}
+    save_file(moments, folder / cell(SEED, "student") / "second_moments.safetensors")
+    targets = np.random.default_rng(SEED).standard_normal((samples, len(LABELS)), dtype=np.float32)
+    write_table(folder / cell(SEED, "teacher") / "targets.parquet", pd.Series(range(samples)), logits=targets)
+
+
+def made_up(rows: int) -> pd.DataFrame:
+    """Texts of 3 to 12 words with random labels."""
+    rng = np.random.default_rng(SEED)
+    words = rng.choice(WORDS, (rows, 12))
+    lengths = rng.integers(3, 13, rows)
+    labels = rng.integers(len(LABELS), size=rows)
+    texts = [" ".join(row[:length]) for row, length in zip(words, lengths, strict=True)]
+    ids = [f"train-{row}" for row in range(rows)]
+    return pd.DataFrame({"sample_id": ids, "text": texts, "label": labels, "true_label": labels})
+
+
+if __name__ == "__main__":
+    main()

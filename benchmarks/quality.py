@@ -1,0 +1,134 @@
+"""What the scores are worth beside other libraries: planted flips, and the loss of students that were retrained.
+
+    dvc repro validation && python benchmarks/quality.py --ours --ours scope=all feedback_loss=cross_entropy
+
+On the warm students of params.yaml's task and seeds, as `dvc repro validation` leaves them. Mislabel detection: AUC and
+average precision in % with which a low influence of the label's loss on the feedback loss finds the flips that the
+task's card plants (label_noise). LDS: Spearman correlation in % of the influence of the distillation loss, summed over
+a random subset of train, with the held-out loss of the students that validation retrained on it. Means over seeds with
+95 % intervals, and differences to the first method. `--ours` is a setting of the section influence: what params.yaml has, but for the values given here.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import _paths  # noqa: F401
+import numpy as np
+import pandas as pd
+import torch
+import yaml
+from artifacts import VALIDATION, cell, existing, read_json, read_matrix, read_role
+from influence import Checkpoint
+from network import Network
+from peers import distillation_loss, kronfluence, label_loss, missing, tracin
+
+from lgtm.config import parse
+from lgtm.determinism import make_deterministic
+from lgtm.errors import UserError
+from lgtm.influence import combine
+from lgtm.params import Influence, Params, load_params
+from lgtm.statistics import interval
+from lgtm.validation import detection, linear_datamodeling_score, random_subsets
+
+BATCH = 16  # of the other libraries, which hold batch × parameters
+MEASURES = {"auc": "AUC", "average_precision": "average precision", "lds": "LDS"}
+
+Scores = tuple[np.ndarray, np.ndarray]  # influence of the label's loss and of the distillation loss, N each
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path, help="file to keep the rows in: method, seed, measures")
+    parser.add_argument("--ours", nargs="*", action="append", metavar="KEY=VALUE", help="a setting of ours; repeatable")
+    options = parser.parse_args()
+    params = load_params()
+    settings = {" ".join(["ours", *changes]): changed(params, changes) for changes in options.ours or [[]]}
+
+    rows = []
+    for seed in params.seeds:
+        student = WarmStudent(params, seed)
+        for name, scores in student.every_method(settings):
+            rows.append({"method": name, "seed": seed} | student.quality(*scores))
+    found = pd.DataFrame(rows).set_index(["method", "seed"])
+    first = rows[0]["method"]
+    print(table(found))
+    print(
+        f"\n{first}, minus the others, paired by seed:\n{table(-found.drop(first).sub(found.loc[first], level='seed'))}"
+    )
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=2) + "\n")
+
+
+def changed(params: Params, changes: list[str]) -> Influence:
+    """The section influence with some values replaced: key=value, in YAML."""
+    values = {key: yaml.safe_load(value) for key, _, value in (change.partition("=") for change in changes)}
+    return parse(Influence, params.influence.model_dump() | values, "--ours")
+
+
+class WarmStudent:
+    """A seed's warm student, and what its scores are judged by."""
+
+    def __init__(self, params: Params, seed: int):
+        make_deterministic(seed)
+        self.seed, self.scored = seed, params.influence
+        self.folder = cell(seed, "student")
+        self.train = read_role("train")
+        self.teacher_logits = torch.from_numpy(read_matrix(cell(seed, "teacher") / "targets.parquet", "logits"))
+        validation = params.validation
+        self.subsets = random_subsets(len(self.train), validation.subsets, validation.fraction, seed)
+        retrained = read_json(existing(VALIDATION / str(seed) / "validation.json"))["subsets"]
+        self.losses = np.array([subset["losses"] for subset in retrained]).mean(-1)
+
+    def every_method(self, settings: dict[str, Influence]) -> Iterator[tuple[str, Scores]]:
+        """Scores by ours in each setting, and by the other libraries that are installed."""
+        for name, setting in settings.items():
+            yield name, self.ours(setting)
+        student = Network(self.folder)
+        model, train, feedback = student.model.cpu().eval(), student.encode("train"), student.encode("feedback")
+        losses = (label_loss(train), distillation_loss(train, self.teacher_logits, **self.mix()))
+        if not missing("captum"):
+            yield "captum TracInCP", tuple(tracin(model, train, loss, feedback, BATCH).numpy() for loss in losses)
+        if not missing("kronfluence"):
+            for strategy in ("identity", "ekfac"):
+                scores = tuple(kronfluence(model, train, loss, feedback, BATCH, strategy).numpy() for loss in losses)
+                yield f"kronfluence {strategy}", scores
+
+    def ours(self, setting: Influence) -> Scores:
+        """As the stage influence scores, in one go."""
+        folders = [*sorted((self.folder / "checkpoints").glob("*")), self.folder]
+        checkpoints = [Checkpoint(each, each, setting).score(self.train, lambda samples: None) for each in folders]
+        columns = combine(checkpoints, self.teacher_logits, torch.tensor(self.train["label"]), **self.mix())
+        return columns["influence_label"].numpy(), columns["influence"].numpy()
+
+    def mix(self) -> dict[str, float]:
+        """The distillation loss that students were retrained with."""
+        return {"temperature": self.scored.temperature, "hard_label_weight": self.scored.hard_label_weight}
+
+    def quality(self, influence_label: np.ndarray, influence: np.ndarray) -> dict[str, float]:
+        """The measures of a method's scores; without those of flips where the task has none."""
+        flipped = (self.train["label"] != self.train["true_label"]).to_numpy()
+        summed = self.subsets @ influence.astype(np.float64)
+        lds = linear_datamodeling_score(summed, self.losses, self.seed)["correlation"]
+        return detection(influence_label, flipped) | {"lds": lds}
+
+
+def table(rows: pd.DataFrame) -> str:
+    """Means over seeds with their intervals, in %, a line per method. rows: measures by (method, seed)."""
+
+    def shown(values: pd.Series) -> str:
+        found = interval(100 * values)
+        between = "" if found["low"] is None else f" [{found['low']:.1f}, {found['high']:.1f}]"
+        return f"{found['mean']:.1f}{between}"
+
+    measured = [measure for measure in MEASURES if measure in rows]
+    return rows.groupby("method", sort=False)[measured].agg(shown).rename(columns=MEASURES).to_string()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")
