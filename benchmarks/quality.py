@@ -6,7 +6,8 @@ On the warm students of params.yaml's task and seeds, as `dvc repro validation` 
 average precision in % with which a low influence of the label's loss on the feedback loss finds the flips that the
 task's card plants (label_noise). LDS: Spearman correlation in % of the influence of the distillation loss, summed over
 a random subset of train, with the held-out loss of the students that validation retrained on it. Means over seeds with
-95 % intervals, and differences to the first method. `--ours` is a setting of the section influence: what params.yaml has, but for the values given here.
+95 % intervals, and differences to the first method. `--ours` is a setting of the section influence: what params.yaml
+has, but for the values given here.
 """
 
 import argparse

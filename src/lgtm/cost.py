@@ -28,6 +28,10 @@ class Passes:
         embeddings.register_forward_hook(self._count_forward)
         model.register_forward_hook(self._count_backward)
 
+    def __deepcopy__(self, memo) -> "Passes":
+        # A copy of the network that is a step along a direction counts for the network.
+        return self
+
     def _count_forward(self, module, inputs, output):
         self.forward += len(output)
 
