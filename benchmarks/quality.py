@@ -5,9 +5,9 @@
 On the warm students of params.yaml's task and seeds, as `dvc repro validation` leaves them. Mislabel detection: AUC and
 average precision in % with which a low influence of the label's loss on the feedback loss finds the flips that the
 task's card plants (label_noise). LDS: Spearman correlation in % of the influence of the distillation loss, summed over
-a random subset of train, with the held-out loss of the students that validation retrained on it. Means over seeds with
-95 % intervals, and differences to the first method. `--ours` is a setting of the section influence: what params.yaml
-has, but for the values given here.
+a random subset of train, with minus the held-out loss of the students that validation retrained on it. Means over seeds
+with 95 % intervals, and differences to the first method. `--ours` is a setting of the section influence: what
+params.yaml has, but for the values given here.
 """
 
 import argparse
@@ -56,9 +56,9 @@ def main() -> None:
     found = pd.DataFrame(rows).set_index(["method", "seed"])
     first = rows[0]["method"]
     print(table(found))
-    print(
-        f"\n{first}, minus the others, paired by seed:\n{table(-found.drop(first).sub(found.loc[first], level='seed'))}"
-    )
+    if len(found.groupby("method")) > 1:
+        others = found.drop(first, level="method")
+        print(f"\n{first}, minus the others, paired by seed:\n{table(-others.sub(found.loc[first], level='seed'))}")
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2) + "\n")
 

@@ -159,6 +159,18 @@ def test_the_head_alone_runs_the_encoder_once_and_leaves_it_as_it_was(kind):
     assert "forward" not in vars(model.base_model)
 
 
+@pytest.mark.parametrize("method", ["forward", "finite_difference"])
+def test_between_two_batches_the_model_is_itself(method):
+    model, batches = tiny.model("bert", CLASSES), ragged_batches(8, seed=2)
+    second = inputs_of(batches[1])
+    expected = model(**second).logits
+    direction = normalise(feedback_gradient(model, batches, scope_parameters(model, "head"), CROSS_ENTROPY))
+    scored = tangents(model, batches, direction, method=method, step_size=1e-4)
+    next(scored)
+    torch.testing.assert_close(model(**second).logits, expected)
+    assert torch.is_grad_enabled()
+
+
 def test_the_calibrated_loss_is_at_the_temperature_of_least_cross_entropy():
     logits = torch.randn(200, CLASSES, generator=torch.Generator().manual_seed(0))
     labels = torch.distributions.Categorical(logits=logits / 3).sample()
