@@ -22,6 +22,12 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 from lgtm.models import train_wordpiece
 
 SEED = 1
+# A small process between this one and the stage: a child's peak begins with that of the process that starts it.
+WATCH = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
 LABELS = ["bad", "good"]
 WORDS = [*LABELS, "day", "night", "sun", "rain", "film", "book"]
 
@@ -37,19 +43,18 @@ def main() -> None:
 
 def peak_memory(samples: int) -> float:
     """MiB that the stage's process holds at most, from `samples` short texts and a tiny student."""
+    stage = [sys.executable, str(_paths.ROOT / "stages" / "influence.py"), "--seed", str(SEED)]
     with tempfile.TemporaryDirectory() as folder:
         make_workspace(Path(folder), samples)
-        stage = subprocess.Popen(
-            [sys.executable, str(_paths.ROOT / "stages" / "influence.py"), "--seed", str(SEED)],
+        watched = subprocess.run(
+            [sys.executable, "-c", WATCH, *stage],
             cwd=folder,
             env=os.environ | {"PYTHONPATH": str(_paths.ROOT / "src"), "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            check=True,
         )
-        _, status, usage = os.wait4(stage.pid, 0)
-        stage.returncode = os.waitstatus_to_exitcode(status)
-    if stage.returncode:
-        raise RuntimeError(f"the influence stage ended with status {stage.returncode}")
-    return usage.ru_maxrss / 2**10
+    return int(watched.stdout) / 2**10
 
 
 def make_workspace(folder: Path, samples: int) -> None:
