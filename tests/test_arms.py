@@ -7,9 +7,10 @@ import pytest
 import torch
 from scipy.special import softmax
 
-from lgtm.arms import Targets, bounded_weights
+from lgtm.arms import Targets
 from lgtm.losses import DistillationLoss
-from lgtm.params import ARM_SETTINGS, load_params
+from lgtm.params import ARM_SETTINGS, ARMS, load_params
+from lgtm.weights import bounded_weights
 
 RNG = np.random.default_rng(0)
 
@@ -30,11 +31,8 @@ class Lesson:
 
 
 def teach(arm: str, **settings):
-    import importlib
-
     lesson = Lesson()
-    module = importlib.import_module(f"lgtm.arms.{arm}")
-    return lesson, module.teach(ARM_SETTINGS[arm].model_validate(settings), lesson)
+    return lesson, ARMS[arm].teach(ARM_SETTINGS[arm].model_validate(settings), lesson)
 
 
 def test_ce_has_no_teacher_and_kd_the_warm_one():

@@ -74,13 +74,3 @@ class Lesson(Protocol):
 
         tangents: in place of the lesson's own. weights: of the samples in the rest of the loss (N, mean 1).
         """
-
-
-def bounded_weights(influence: np.ndarray, slope: float) -> np.ndarray:
-    """Weights of samples (N, mean 1): a logistic function of the influence in units of its own standard deviation.
-
-    slope 0: all alike; infinite: samples that help count alike, those that hurt not at all.
-    """
-    scale = influence.std() or 1.0
-    weights = 1 / (1 + np.exp(-slope * influence / scale))
-    return weights / weights.mean()

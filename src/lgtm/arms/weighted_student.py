@@ -4,12 +4,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from lgtm.arms import Lesson, Targets, bounded_weights
+from lgtm.arms import Lesson, Targets
 from lgtm.config import Strict
+from lgtm.weights import bounded_weights
 
 
 class Settings(Strict):
-    """`slope` of the weights (see lgtm.arms.bounded_weights)."""
+    """`slope` of the weights (see lgtm.weights.bounded_weights)."""
 
     slope: Annotated[float, Field(ge=0.0)]
 
