@@ -7,16 +7,16 @@ Nothing is cached or locked: `dvc repro` is how a result that matters is made; d
 """
 
 import importlib
-import sys
-from pathlib import Path
 
-sys.path[:0] = ["src", "stages"]
+import _paths
+
+from lgtm.params import load_params
 
 
 def main() -> None:
     """Run the stages in the graph's order, in the current folder."""
-    params = importlib.import_module("lgtm.params").load_params()
-    stage = {path.stem: importlib.import_module(path.stem) for path in Path("stages").glob("*.py")}
+    params = load_params()
+    stage = {path.stem: importlib.import_module(path.stem) for path in (_paths.ROOT / "stages").glob("*.py")}
     stage["prepare"].main()
     for seed in params.seeds:
         for name in ("teacher_warmup", "student_warmup", "influence", "validation"):
@@ -24,8 +24,10 @@ def main() -> None:
         for arm in params.arms:
             stage["teacher_tailored"].main(seed, arm)
             stage["distill"].main(seed, arm)
-    stage["evaluate"].main()
-    stage["report"].main()
+        for arm in params.rounds.arms:
+            stage["rounds"].main(seed, arm)
+    for name in ("selection", "evaluate", "report"):
+        stage[name].main()
 
 
 if __name__ == "__main__":

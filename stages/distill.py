@@ -1,6 +1,5 @@
 """Train the warm student on what its arm's teacher says about train; in some arms the teacher learns beside it."""
 
-import importlib
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +13,7 @@ from lgtm.cotraining import CoTeacher
 from lgtm.determinism import make_deterministic
 from lgtm.losses import DistillationLoss, HiddenMatching, LabelLoss, Loss
 from lgtm.pairs import load_pair
-from lgtm.params import Distill, Params, load_params
+from lgtm.params import ARMS, CO_TRAINED, Distill, Params, load_params
 from lgtm.stage import run
 
 
@@ -81,8 +80,7 @@ def loss_from(targets: Path, student: Network, settings: Distill, hard_label_wei
 
 def co_training(arm: str, params: Params) -> CoTraining | None:
     """How the arm's teacher learns beside the student, if it does."""
-    module = importlib.import_module(f"lgtm.arms.{arm}")
-    return module.co_training(getattr(params.teacher_tailored, arm)) if hasattr(module, "co_training") else None
+    return ARMS[arm].co_training(getattr(params.teacher_tailored, arm)) if arm in CO_TRAINED else None
 
 
 if __name__ == "__main__":

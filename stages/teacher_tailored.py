@@ -1,6 +1,5 @@
 """Make an arm's teacher: the warm one, or one trained further, tailored to this student."""
 
-import importlib
 from functools import cached_property
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pandas as pd
 from artifacts import INIT, cell, read_cost, read_matrix, read_role, write_cost, write_json, write_table
 
 from lgtm.arms import Targets
-from lgtm.params import Params, load_params
+from lgtm.params import ARMS, Params, load_params
 from lgtm.stage import run
 
 # torch and transformers are imported where they are used: an arm that passes the warm teacher on needs neither, and
@@ -98,7 +97,7 @@ def main(seed: int, arm: str) -> None:
 def teach(arm: str, lesson: Lesson) -> None:
     """Let an arm make its targets and write them."""
     params = lesson.params
-    targets = importlib.import_module(f"lgtm.arms.{arm}").teach(getattr(params.teacher_tailored, arm), lesson)
+    targets = ARMS[arm].teach(getattr(params.teacher_tailored, arm), lesson)
     columns = {}
     if targets is not None:
         columns["logits"] = targets.logits

@@ -60,6 +60,7 @@ def test_the_shipped_params_and_pairs_are_valid():
         ({"seeds": [1, 1]}, "seeds: each item may stand in the list once"),
         ({"seeds": [1.5]}, "seeds.0: input should be a valid integer"),
         ({"arms": ["kd", "tailord"]}, "arms: unknown arm 'tailord'; known are ce, control, "),
+        ({"rounds.arms": ["kd", "kd"]}, "rounds.arms: each item may stand in the list once"),
         ({"rounds.arms": ["dml"]}, "rounds.arms: 'dml' is not in arms"),
         ({"arms": ["dml"], "rounds.arms": ["dml"]}, "rounds.arms: 'dml' scores its student at every step"),
         ({"prepare.feedback": 0.7}, "leave 0.1 of the rows to train"),

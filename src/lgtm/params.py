@@ -128,7 +128,7 @@ class Distill(Training):
 class Rounds(Strict):
     """Which arms go on after the first round, and for how many rounds in all."""
 
-    arms: list[str]
+    arms: Annotated[list[str], AfterValidator(no_repeats)]
     count: Annotated[int, Field(ge=2)]
 
 

@@ -395,7 +395,7 @@ Seeds: {{ seeds | join(", ") }}; {{ "{:,}".format(test_rows) }} test rows
 Every figure is a mean over seeds with its 95 % Student-t interval in brackets. The intervals cover the randomness of
 training, not the choice of the test rows, and are not corrected for the number of comparisons; the verdicts are
 held to both. NLL is in nats; everything else is × 100 (percent).
-{%- if seeds | length < 3 %} **With so few seeds, nothing here is settled.**{% endif %}
+{%- if seeds | length < fewest %} **With so few seeds, nothing here is settled.**{% endif %}
 
 ## Verdicts
 {% if verdicts %}
