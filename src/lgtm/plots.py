@@ -127,12 +127,13 @@ def rounds_figure(rounds: pd.DataFrame, label: str) -> Figure:
     for place, (arm, (line, colour)) in enumerate(_styles(arms).items()):
         values = rounds[rounds["arm"] == arm].groupby("round")["value"].apply(interval).unstack()
         x = values.index + 0.06 * (place - (len(arms) - 1) / 2)
-        axes.plot(x, values["mean"], line, marker="o", color=colour, label=arm)
+        axes.plot(x, values["mean"], line, marker="o", markersize=7, color=colour, label=arm)
+        single = rounds[rounds["arm"] == arm]
+        axes.plot(x[single["round"] - 1], single["value"], "o", markersize=3, color=colour, alpha=0.5)
         axes.vlines(x, values["low"].astype(float), values["high"].astype(float), color=colour, linewidth=2, alpha=0.6)
     axes.set(xlabel="round", ylabel=label, xticks=sorted(rounds["round"].unique()))
     figure.legend(loc="outside upper right", ncols=4)
-    seeds = _count(rounds["seed"])
-    _caption(figure, f"Dot: mean over {seeds}. Bar: 95 % Student-t interval over seeds, not corrected.")
+    _caption(figure, f"{_meaning(rounds['seed'].nunique())}\nBars are not corrected for the number of comparisons.")
     return figure
 
 
