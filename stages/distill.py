@@ -14,7 +14,6 @@ from lgtm.determinism import make_deterministic
 from lgtm.losses import DistillationLoss, HiddenMatching, LabelLoss, Loss
 from lgtm.pairs import load_pair
 from lgtm.params import ARMS, CO_TRAINED, Distill, Params, load_params
-from lgtm.stage import run
 
 
 def main(seed: int, arm: str) -> None:
@@ -81,7 +80,3 @@ def loss_from(targets: Path, student: Network, settings: Distill, hard_label_wei
 def co_training(arm: str, params: Params) -> CoTraining | None:
     """How the arm's teacher learns beside the student, if it does."""
     return ARMS[arm].co_training(getattr(params.teacher_tailored, arm)) if arm in CO_TRAINED else None
-
-
-if __name__ == "__main__":
-    run(main)

@@ -16,7 +16,6 @@ from lgtm.errors import UserError
 from lgtm.losses import inputs_of
 from lgtm.metrics import agreement, evaluate_logits
 from lgtm.params import load_params
-from lgtm.stage import run
 from lgtm.training import predict
 
 
@@ -118,7 +117,3 @@ def _milliseconds(network: Network, data, size: int, repeats: int) -> float:
         model(**inputs_of(batch)).logits.cpu()
         seconds.append(time.perf_counter() - start)
     return 1e3 * statistics.median(seconds[3:]) / size
-
-
-if __name__ == "__main__":
-    run(main)

@@ -20,7 +20,6 @@ from lgtm.encoding import by_length, ordered_batches
 from lgtm.errors import UserError
 from lgtm.influence import combine, moves_head_alone, tangents
 from lgtm.params import Influence, load_params
-from lgtm.stage import run
 
 CHECKED = 64  # samples on which the finite difference is held against forward mode
 TOLERANCE = 1e-2
@@ -119,7 +118,3 @@ def check(checkpoints: list[Checkpoint]) -> dict:
             file=sys.stderr,
         )
     return {"checkpoints": len(checkpoints), "disagreement": worst, "tolerance": TOLERANCE}
-
-
-if __name__ == "__main__":
-    run(main)

@@ -11,7 +11,6 @@ from lgtm.pairs import load_pair
 from lgtm.params import load_params
 from lgtm.sources import read_leaderboard, read_splits
 from lgtm.splits import assign_roles, plant_noise
-from lgtm.stage import run
 from lgtm.tasks import Leaderboard, load_card
 
 
@@ -70,7 +69,3 @@ def truncated(frame: pd.DataFrame, tokenizer, max_length: int) -> int:
     pairs = frame["text_pair"].tolist() if "text_pair" in frame else None
     encoding = tokenizer(frame["text"].tolist(), pairs, return_length=True, verbose=False)
     return sum(length > max_length for length in encoding["length"])
-
-
-if __name__ == "__main__":
-    run(main)

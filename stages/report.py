@@ -55,7 +55,6 @@ from lgtm.report import (
     summarise_rounds,
     validity,
 )
-from lgtm.stage import run
 
 FIGURES = REPORTS / "figures"
 
@@ -169,7 +168,3 @@ def read_curves(cells: pd.DataFrame, seeds: list[int], arms: list[str], metric: 
         for seed in seeds:
             tables.append(read_curve(cell(seed, *folder), metric).assign(phase=phase, arm=arm, seed=seed))
     return pd.concat(tables, ignore_index=True)
-
-
-if __name__ == "__main__":
-    run(main)

@@ -8,7 +8,6 @@ from teacher_tailored import Lesson, teach
 
 from lgtm.determinism import make_deterministic
 from lgtm.params import load_params
-from lgtm.stage import run
 
 
 def main(seed: int, arm: str) -> None:
@@ -32,7 +31,3 @@ def main(seed: int, arm: str) -> None:
         teach(arm, Lesson(round_seed, params, teacher, scores, out / "teacher"))
         distil(Network(student), out / "teacher", params, round_seed, out / "student")
         teacher, student = out / "teacher", out / "student"
-
-
-if __name__ == "__main__":
-    run(main)

@@ -5,7 +5,6 @@ from statistics import mean
 from artifacts import REPORTS, cell, read_curve, read_task, write_json
 
 from lgtm.params import load_params
-from lgtm.stage import run
 
 
 def main() -> None:
@@ -18,7 +17,3 @@ def main() -> None:
 
     arms = {arm: round(100 * mean(kept(seed, arm) for seed in params.seeds), 2) for arm in params.arms}
     write_json(REPORTS / "selection.json", {"selection": {"metric": metric} | arms})
-
-
-if __name__ == "__main__":
-    run(main)

@@ -10,7 +10,6 @@ from lgtm.determinism import make_deterministic
 from lgtm.losses import LabelLoss
 from lgtm.pairs import load_pair
 from lgtm.params import load_params
-from lgtm.stage import run
 from lgtm.training import Fitted
 
 
@@ -47,7 +46,3 @@ def main(seed: int) -> None:
 def save_moments(fitted: Fitted, folder: Path) -> None:
     """Write AdamW's second moments beside the model that they belong to."""
     save_file(fitted.second_moments, folder / "second_moments.safetensors")
-
-
-if __name__ == "__main__":
-    run(main)

@@ -9,7 +9,6 @@ from artifacts import INIT, cell, read_cost, read_matrix, read_role, write_cost,
 
 from lgtm.arms import Targets
 from lgtm.params import ARMS, Params, load_params
-from lgtm.stage import run
 
 # torch and transformers are imported where they are used: an arm that passes the warm teacher on needs neither, and
 # their import would be most of its time.
@@ -119,7 +118,3 @@ def hidden_states(lesson: Lesson, targets: Targets) -> np.ndarray:
 
     teacher = targets.teacher or Network(lesson.teacher)
     return teacher.predict("train", lesson.params.distill.batch_size, hidden=True)[1]
-
-
-if __name__ == "__main__":
-    run(main)

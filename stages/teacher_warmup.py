@@ -7,7 +7,6 @@ from lgtm.determinism import make_deterministic
 from lgtm.losses import LabelLoss
 from lgtm.pairs import load_pair
 from lgtm.params import load_params
-from lgtm.stage import run
 
 
 def main(seed: int) -> None:
@@ -22,7 +21,3 @@ def main(seed: int) -> None:
     )
     logits = teacher.predict("train", params.teacher_warmup.batch_size)
     write_table(out / "targets.parquet", read_role("train")["sample_id"], logits=logits)
-
-
-if __name__ == "__main__":
-    run(main)

@@ -12,7 +12,6 @@ from lgtm.determinism import make_deterministic
 from lgtm.losses import DistillationLoss
 from lgtm.pairs import load_pair
 from lgtm.params import Params, Training, load_params
-from lgtm.stage import run
 from lgtm.training import fit
 from lgtm.validation import known_errors, linear_datamodeling_score, random_subsets, without
 
@@ -88,7 +87,3 @@ class Retraining:
                 description=f"{self.folder}: {description}",
             )
         return losses
-
-
-if __name__ == "__main__":
-    run(main)

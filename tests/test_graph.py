@@ -65,7 +65,7 @@ def test_script_is_stage_is_section():
     # There is nothing to set about gathering scores.
     assert set(STAGES) - set(Params.model_fields) == {"selection"}
     for stage, definition in STAGES.items():
-        assert f" stages/{stage}.py" in definition["cmd"]
+        assert definition["cmd"].startswith(f"${{run}} {stage}")
         sections = {param.split(".")[0] for param in definition["params"] if isinstance(param, str)}
         assert stage in sections | {"selection"}
 

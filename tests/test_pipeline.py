@@ -172,7 +172,9 @@ def test_a_teacher_that_learns_beside_its_student(project):
     test = project.root / "work/data/test.parquet"
     rows = test.read_bytes()
     test.unlink()
-    project("env", "PYTHONPATH=src", sys.executable, "stages/distill.py", "--seed", "1", "--arm", "online")
+    project(
+        "env", "PYTHONPATH=src:stages", sys.executable, "-m", "lgtm.stage", "distill", "--seed", "1", "--arm", "online"
+    )
     test.write_bytes(rows)
     assert {folder: (folder / "model.safetensors").read_bytes() for folder in weights} == weights
     assert project.repro() == set()
