@@ -17,11 +17,11 @@ test: $(VENV)/.installed
 	pytest
 
 compare: $(VENV)/.installed
-	dvc exp show --only-changed --drop '.*/|Created|State|Executor|checkpoints|selection\.'
+	dvc exp show --only-changed --drop '.*/|Created|State|Executor|checkpoints|selection\.|seconds\.'
 
 # The test's figures are the columns without a dot: whoever chooses does not see them.
 tune: $(VENV)/.installed
-	dvc exp show --only-changed --drop '(?!(Experiment|task|pair)$$)[^.]*$$|.*/|.*ms_per|selection.metric'
+	dvc exp show --only-changed --drop '(?!(Experiment|task|pair)$$)[^.]*$$|.*/|.*ms_per|seconds\.|selection.metric'
 
 # requirements.lock is exact; torch comes from it in the build that fits the machine.
 $(VENV)/.installed: requirements.lock

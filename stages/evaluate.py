@@ -16,11 +16,12 @@ from lgtm.errors import UserError
 from lgtm.losses import inputs_of
 from lgtm.metrics import agreement, evaluate_logits
 from lgtm.params import load_params
+from lgtm.stage import read_seconds
 from lgtm.training import predict
 
 
 def main() -> None:
-    """Write results (a long table) and predictions to work/evaluation, and latencies to reports/timings.json.
+    """Write results (a long table) and predictions to work/evaluation, latencies and seconds to reports/timings.json.
 
     Where the task has a leaderboard and params.yaml asks for it, also its files of predictions.
     """
@@ -59,9 +60,11 @@ def main() -> None:
     EVALUATION.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(results).to_parquet(EVALUATION / "results.parquet", index=False)
     pd.concat(predictions).to_parquet(EVALUATION / "predictions.parquet", index=False)
-    # Latencies differ from run to run, so no stage owns their file.
+    # Timings differ from run to run, so no stage owns their file.
     timed = {model: load(params.seeds[0], model) for model in ("teacher", "student")}
-    write_json(TIMINGS, {name: latency(network, params.evaluate.latency_repeats) for name, network in timed.items()})
+    timings = {name: latency(network, params.evaluate.latency_repeats) for name, network in timed.items()}
+    took = {arm: seconds(params.seeds, arm) for arm in params.arms}
+    write_json(TIMINGS, timings | {"seconds": {arm: mean for arm, mean in took.items() if mean is not None}})
 
 
 def write_leaderboard(folder: Path, student: Network, batch_size: int) -> None:
@@ -97,6 +100,15 @@ def size(network: Network) -> dict[str, float]:
     """Number of parameters, and their size as stored in fp32."""
     parameters = sum(parameter.numel() for parameter in network.model.parameters())
     return {"parameters": parameters, "megabytes": parameters * 4 / 1e6}
+
+
+def seconds(seeds: list[int], arm: str) -> float | None:
+    """Seconds that an arm took after the warm-ups and the influence, the mean over seeds.
+
+    None where a cell never ran in this folder, having come from the cache.
+    """
+    cells = [read_seconds(stage, seed, arm) for seed in seeds for stage in ("teacher_tailored", "distill")]
+    return None if None in cells else round(sum(cells) / len(seeds), 2)
 
 
 def latency(network: Network, repeats: int) -> dict[str, float]:

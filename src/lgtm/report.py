@@ -486,7 +486,8 @@ Influence is the mean over seeds, under the warmed-up teacher; "helps in" counts
 Samples through each network after the warm-ups, which all arms share: scoring, where the arm asks for it, the teacher's
 retraining and the student's distillation. Compute counts a backward pass as two forward passes, by the weights outside
 the token embeddings{{ ", in units of kd's" if "kd" in costs }}. To compare at equal compute, list `kd_longer` and set
-its `epochs_factor` to the compute of the arm in question.
+its `epochs_factor` to the compute of the arm in question. Seconds differ from run to run, so they stand in
+`reports/timings.json`: per arm and seed, without the imports.
 
 {{ cost_table }}
 

@@ -9,6 +9,7 @@ import importlib
 import inspect
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +17,8 @@ from types import ModuleType
 from filelock import FileLock, Timeout
 
 from lgtm.errors import UserError
+
+SECONDS = Path("work/seconds")
 
 
 def run() -> None:
@@ -36,11 +39,25 @@ def run() -> None:
     lock.parent.mkdir(exist_ok=True)
     try:
         with FileLock(lock, timeout=0):
+            start = time.perf_counter()
             main(**arguments)
+            _note_seconds(name, time.perf_counter() - start)
     except Timeout:
         sys.exit(f"error: {name} is already running in this folder; wait for it or stop it")
     except UserError as error:
         sys.exit(f"error: {error}")
+
+
+def _note_seconds(name: str, seconds: float) -> None:
+    """Write down how long a stage took, imports left out: no output of it, since it differs from run to run."""
+    SECONDS.mkdir(parents=True, exist_ok=True)
+    (SECONDS / name).write_text(f"{seconds:.3f}\n")
+
+
+def read_seconds(*name: str | int) -> float | None:
+    """How long a stage took when it last ran here: read_seconds("distill", 1, "kd"). None if it never did."""
+    path = SECONDS / "-".join(map(str, name))
+    return float(path.read_text()) if path.is_file() else None
 
 
 def _import(script: str) -> ModuleType:
