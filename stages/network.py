@@ -1,6 +1,5 @@
 """A classifier on disk and the task's tables, together: what every stage that runs a network starts from."""
 
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +23,13 @@ class Network:
         self.tokenizer = load_tokenizer(folder)
         self.model = classifier(folder, self.task["labels"], attention).to(PartialState().device)
         self.passes = Passes(self.model)
+        self.encoded: dict[str, EncodedTexts] = {}
 
-    @cache  # noqa: B019 - a stage holds one or two networks, and they live as long as it does
     def encode(self, role: str) -> EncodedTexts:
-        """A role's texts as this network's tokens."""
-        return self.encode_frame(read_role(role))
+        """A role's texts as this network's tokens; tokenised once."""
+        if role not in self.encoded:
+            self.encoded[role] = self.encode_frame(read_role(role))
+        return self.encoded[role]
 
     def encode_frame(self, frame: pd.DataFrame) -> EncodedTexts:
         """Any rows of a role as this network's tokens."""
