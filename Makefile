@@ -17,7 +17,7 @@ test: $(VENV)/.installed
 	pytest
 
 compare: $(VENV)/.installed
-	dvc exp show --only-changed --drop '.*/|Created|State|Executor|checkpoints|selection\.|seconds\.'
+	dvc exp show --only-changed --drop '.*/|Created|State|Executor|checkpoints|selection\.|seconds\.|.*ms_per'
 
 # The test's figures are the columns without a dot: whoever chooses does not see them.
 tune: $(VENV)/.installed

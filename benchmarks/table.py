@@ -1,6 +1,6 @@
-"""Print the results of several runs as one markdown table: name=reports folder, as docs/results.md has them.
+"""Print runs with the arms kd, control and tailored as one markdown table: name=reports folder, for docs/results.md.
 
-    python benchmarks/table.py 'SST-2, 20 % flips=../sst2/reports' 'TREC, clean=../trec/reports'
+python benchmarks/table.py 'SST-2, 20 % flips=../sst2/reports' 'TREC, clean=../trec/reports'
 """
 
 import json
@@ -12,8 +12,10 @@ DIFFERENCES = ("tailored-kd", "tailored-control", "shuffled-kd")
 
 def interval(value: dict[str, float], sign: str = "") -> str:
     """A mean with its interval in %, bold where the interval is clear of zero and it is a difference."""
+    if value["low"] is None:  # one seed
+        return f"{100 * value['mean']:{sign}.1f}".replace("-", "−")
     text = f"{100 * value['mean']:{sign}.1f} [{100 * value['low']:{sign}.1f}, {100 * value['high']:{sign}.1f}]"
-    return f"**{text}**" if sign and value["low"] * value["high"] > 0 else text
+    return (f"**{text}**" if sign and value["low"] * value["high"] > 0 else text).replace("-", "−")
 
 
 def row(name: str, metrics: dict) -> list[str]:
@@ -24,13 +26,15 @@ def row(name: str, metrics: dict) -> list[str]:
     for pair in DIFFERENCES:
         found = metrics["differences"].get(pair)
         p = metrics["tests"].get(pair, {}).get("p_holm")
-        cells.append(f"{interval(found[official], '+')}, p {p:.3f}" if found else "–")
+        tested = "" if p is None else f", p {p:.2g}"
+        cells.append(interval(found[official], "+") + tested if found else "–")
     return cells
 
 
 def main() -> None:
     """Read the metrics.json of every folder on the command line."""
-    heads = ["setting", "seeds", "teacher", "kd", "control", "tailored", *(d.replace("-", " − ") for d in DIFFERENCES)]
+    differences = [pair.replace("-", " − ") for pair in DIFFERENCES]
+    heads = ["setting", "seeds", "teacher", "kd", "control", "tailored", *differences]
     print("| " + " | ".join(heads) + " |\n|" + "---|" * len(heads))
     for argument in sys.argv[1:]:
         name, folder = argument.rsplit("=", 1)

@@ -487,7 +487,7 @@ Samples through each network after the warm-ups, which all arms share: scoring, 
 retraining and the student's distillation. Compute counts a backward pass as two forward passes, by the weights outside
 the token embeddings{{ ", in units of kd's" if "kd" in costs }}. To compare at equal compute, list `kd_longer` and set
 its `epochs_factor` to the compute of the arm in question. Seconds differ from run to run, so they stand in
-`reports/timings.json`: per arm and seed, without the imports.
+`reports/timings.json`: of an arm's two stages, imports included, the mean over seeds.
 
 {{ cost_table }}
 

@@ -5,6 +5,7 @@ PYTHONPATH=src:stages python -m lgtm.stage distill --seed 1 --arm kd
 
 import argparse
 import gc
+import hashlib
 import importlib
 import inspect
 import os
@@ -17,7 +18,11 @@ from filelock import FileLock, Timeout
 
 from lgtm.errors import UserError
 
+START = time.perf_counter()
+STAGES = Path("stages")
 SECONDS = Path("work/seconds")
+# What an arm costs in seconds: these stages, and the file by which their output is known.
+TIMED = {"teacher_tailored": "teacher/targets.parquet", "distill": "student/model.safetensors"}
 
 
 def run() -> None:
@@ -32,7 +37,9 @@ def run() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     # What torch and transformers make on their way in stays; to search it for garbage takes a third of their time.
     gc.set_threshold(100_000, 50, 100)
-    script, *options = sys.argv[1:]
+    script, *options = sys.argv[1:] or ["--help"]
+    if not (STAGES / f"{script}.py").is_file():
+        sys.exit("usage: python -m lgtm.stage <script of stages/> [--seed 1 --arm kd]; dvc.yaml has the commands")
     main = importlib.import_module(script).main
     arguments = _parse(main, script, options)
     name = "-".join([script, *map(str, arguments.values())])
@@ -40,9 +47,9 @@ def run() -> None:
     lock.parent.mkdir(exist_ok=True)
     try:
         with FileLock(lock, timeout=0):
-            start = time.perf_counter()
             main(**arguments)
-            _note_seconds(name, time.perf_counter() - start)
+            if script in TIMED:
+                _note_seconds(name, _timed_output(script, **arguments))
     except Timeout:
         sys.exit(f"error: {name} is already running in this folder; wait for it or stop it")
     except UserError as error:
@@ -50,16 +57,31 @@ def run() -> None:
     gc.freeze()  # Nor is it searched on the way out.
 
 
-def _note_seconds(name: str, seconds: float) -> None:
-    """Write down how long a stage took, imports left out: no output of it, since it differs from run to run."""
+def _note_seconds(name: str, output: Path) -> None:
+    """Write down how long this process took, and for which output: not in it, since it differs from run to run."""
     SECONDS.mkdir(parents=True, exist_ok=True)
-    (SECONDS / name).write_text(f"{seconds:.3f}\n")
+    (SECONDS / name).write_text(f"{time.perf_counter() - START:.3f} {_digest(output)}\n")
 
 
-def read_seconds(*name: str | int) -> float | None:
-    """How long a stage took when it last ran here: read_seconds("distill", 1, "kd"). None if it never did."""
-    path = SECONDS / "-".join(map(str, name))
-    return float(path.read_text()) if path.is_file() else None
+def read_seconds(script: str, seed: int, arm: str) -> float | None:
+    """How long the process took that made a cell's output, imports included.
+
+    None where the output that lies there was not made here by that process: it came from the cache.
+    """
+    note, output = SECONDS / f"{script}-{seed}-{arm}", _timed_output(script, seed, arm)
+    if not note.is_file() or not output.is_file():
+        return None
+    seconds, digest = note.read_text().split()
+    return float(seconds) if digest == _digest(output) else None
+
+
+def _timed_output(script: str, seed: int, arm: str) -> Path:
+    return Path("work/runs", str(seed), arm, TIMED[script])
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _parse(main: Callable[..., None], script: str, options: list[str]) -> dict[str, int | str]:
