@@ -7,38 +7,44 @@ import json
 import sys
 from pathlib import Path
 
+import _paths  # noqa: F401
+
+from lgtm.report import markdown_table, show, show_p
+
+ARMS = ("kd", "control", "tailored")
 DIFFERENCES = ("tailored-kd", "tailored-control", "shuffled-kd")
 
 
-def interval(value: dict[str, float], sign: str = "") -> str:
-    """A mean with its interval in %, bold where the interval is clear of zero and it is a difference."""
-    if value["low"] is None:  # one seed
-        return f"{100 * value['mean']:{sign}.1f}".replace("-", "−")
-    text = f"{100 * value['mean']:{sign}.1f} [{100 * value['low']:{sign}.1f}, {100 * value['high']:{sign}.1f}]"
-    return (f"**{text}**" if sign and value["low"] * value["high"] > 0 else text).replace("-", "−")
-
-
 def row(name: str, metrics: dict) -> list[str]:
-    """The first metric of a run's teacher, arms and differences; the corrected p of the test over seeds and rows."""
+    """The first metric of a run's teacher, arms and differences."""
     official = next(iter(metrics["arms"]["kd"]))
-    arms = [interval(metrics["arms"][arm][official]) for arm in ("kd", "control", "tailored")]
-    cells = [name, str(metrics["arms"]["kd"][official]["n"]), interval(metrics["teachers"]["warmup"][official]), *arms]
-    for pair in DIFFERENCES:
-        found = metrics["differences"].get(pair)
-        p = metrics["tests"].get(pair, {}).get("p_holm")
-        tested = "" if p is None else f", p {p:.2g}"
-        cells.append(interval(found[official], "+") + tested if found else "–")
-    return cells
+    models = [metrics["teachers"]["warmup"], *(metrics["arms"][arm] for arm in ARMS)]
+    return [
+        name,
+        str(metrics["arms"]["kd"][official]["n"]),
+        *(show(model[official]) for model in models),
+        *(difference(metrics, pair, official) for pair in DIFFERENCES),
+    ]
+
+
+def difference(metrics: dict, pair: str, official: str) -> str:
+    """A difference, bold where its interval is clear of zero, with the corrected p of the test over seeds and rows."""
+    if pair not in metrics["differences"]:
+        return "–"
+    value = metrics["differences"][pair][official]
+    text = show(value, signed=True)
+    if value["low"] is None:  # one seed has neither interval nor test
+        return text
+    text = f"**{text}**" if value["low"] * value["high"] > 0 else text
+    return f"{text}, p {show_p(metrics['tests'][pair]['p_holm'])}"
 
 
 def main() -> None:
     """Read the metrics.json of every folder on the command line."""
-    differences = [pair.replace("-", " − ") for pair in DIFFERENCES]
-    heads = ["setting", "seeds", "teacher", "kd", "control", "tailored", *differences]
-    print("| " + " | ".join(heads) + " |\n|" + "---|" * len(heads))
-    for argument in sys.argv[1:]:
-        name, folder = argument.rsplit("=", 1)
-        print("| " + " | ".join(row(name, json.loads((Path(folder) / "metrics.json").read_text()))) + " |")
+    header = ["setting", "seeds", "teacher", *ARMS, *(pair.replace("-", " − ") for pair in DIFFERENCES)]
+    runs = (argument.rsplit("=", 1) for argument in sys.argv[1:])
+    rows = [row(name, json.loads((Path(folder) / "metrics.json").read_text())) for name, folder in runs]
+    print(markdown_table(header, rows))
 
 
 if __name__ == "__main__":
