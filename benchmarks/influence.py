@@ -1,6 +1,6 @@
 """What scoring costs and how exact it is, beside other libraries, in units of one plain inference pass.
 
-    python benchmarks/influence.py --json influence.json
+    PYTHONPATH=src python -m benchmarks.influence --json influence.json
 
 One feedback gradient is held against every sample of a table of texts, 64 tokens each after padding: a BERT of two
 layers of width 128, fp32, on one CPU thread. A plain inference pass loads the table's batches and runs the model with
@@ -18,20 +18,19 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import _paths  # noqa: F401
 import numpy as np
 import pandas as pd
 import torch
-from memory import peak_memory
-from peers import Loss, distillation_loss, kronfluence, missing, tracin
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from lgtm.direction import Direction, feedback_gradient, feedback_loss, length, normalise, scope_parameters
-from lgtm.encoding import EncodedTexts, ordered_batches
-from lgtm.influence import distillation_influence, tangents
-from lgtm.losses import inputs_of
-from lgtm.models import train_wordpiece
+from benchmarks.memory import peak_memory
+from benchmarks.peers import Loss, distillation_loss, kronfluence, missing, tracin
+from lgtm.influence.direction import Direction, feedback_gradient, feedback_loss, length, normalise, scope_parameters
+from lgtm.influence.identity import distillation_influence, tangents
+from lgtm.networks.encoding import EncodedTexts, ordered_batches
+from lgtm.networks.losses import inputs_of
+from lgtm.networks.models import train_wordpiece
 
 CLASSES = 2
 TOKENS = 64

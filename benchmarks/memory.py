@@ -1,6 +1,6 @@
 """Peak memory of the influence stage as the samples grow: the stage itself, as dvc.yaml runs it, on made-up data.
 
-python benchmarks/memory.py --samples 20000
+PYTHONPATH=src python -m benchmarks.memory --samples 20000
 """
 
 import argparse
@@ -11,16 +11,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-import _paths
 import numpy as np
 import pandas as pd
 import torch
-from artifacts import DATA, cell, save_model, write_json, write_table
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from lgtm.models import train_wordpiece
+from lgtm.networks.models import train_wordpiece
+from stages.artifacts import DATA, cell, save_model, write_json, write_table
 
+ROOT = Path(__file__).parents[1]
 SEED = 1
 # A small process between this one and the stage: a child's peak begins with that of the process that starts it.
 WATCH = """
@@ -43,13 +43,13 @@ def main() -> None:
 
 def peak_memory(samples: int) -> float:
     """MiB that the stage's process holds at most, from `samples` short texts and a tiny student."""
-    stage = [sys.executable, str(_paths.ROOT / "stages" / "influence.py"), "--seed", str(SEED)]
+    stage = [sys.executable, str(ROOT / "stages" / "influence.py"), "--seed", str(SEED)]
     with tempfile.TemporaryDirectory() as folder:
         make_workspace(Path(folder), samples)
         watched = subprocess.run(
             [sys.executable, "-c", WATCH, *stage],
             cwd=folder,
-            env=os.environ | {"PYTHONPATH": str(_paths.ROOT / "src"), "OMP_NUM_THREADS": "1"},
+            env=os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             check=True,
@@ -59,7 +59,7 @@ def peak_memory(samples: int) -> float:
 
 def make_workspace(folder: Path, samples: int) -> None:
     """What the stage reads, as the stages before it leave it."""
-    shutil.copy(_paths.ROOT / "params.yaml", folder)
+    shutil.copy(ROOT / "params.yaml", folder)
     tokenizer = train_wordpiece(WORDS, vocab_size=100, max_length=32)
     config = AutoConfig.for_model(
         "bert",

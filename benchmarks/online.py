@@ -1,6 +1,6 @@
 """What a step of a teacher beside its student costs, with a plain rendering of the published step, in steps of `kd`.
 
-    python benchmarks/online.py --json online.json
+    PYTHONPATH=src python -m benchmarks.online --json online.json
 
 A BERT teacher of 4 layers of width 256 and a student of 2 layers of width 128, batches of 32 texts of 64 tokens, fp32,
 on one CPU thread. The published step is rendered from its description: deep copies, two finite differences through the
@@ -19,20 +19,19 @@ from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
 
-import _paths  # noqa: F401
 import numpy as np
 import pandas as pd
 import torch
 from torch.nn import functional as F
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
+from lgtm.arms.shared.cotraining import CoTeacher
 from lgtm.config import read_yaml
-from lgtm.cotraining import CoTeacher
-from lgtm.encoding import EncodedTexts
-from lgtm.losses import DistillationLoss, inputs_of
-from lgtm.models import train_wordpiece
+from lgtm.networks.encoding import EncodedTexts
+from lgtm.networks.losses import DistillationLoss, inputs_of
+from lgtm.networks.models import train_wordpiece
+from lgtm.networks.training import Descent
 from lgtm.params import TeacherTailored
-from lgtm.training import Descent
 
 BATCH, TOKENS, CLASSES = 32, 64, 2
 RATE = 1e-4

@@ -13,14 +13,13 @@ from copy import deepcopy
 from functools import cache
 from importlib.util import find_spec
 
-import _paths  # noqa: F401
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from lgtm.encoding import EncodedTexts
-from lgtm.losses import inputs_of
+from lgtm.networks.encoding import EncodedTexts
+from lgtm.networks.losses import inputs_of
 
 warnings.filterwarnings("ignore", category=FutureWarning, module="kronfluence")
 
@@ -45,7 +44,7 @@ def label_loss(data: EncodedTexts) -> Loss:
 def distillation_loss(
     data: EncodedTexts, teacher_logits: Tensor, *, temperature: float, hard_label_weight: float
 ) -> Loss:
-    """The loss that the influence is of (see lgtm.influence), under a teacher's logits (N × C) on the table."""
+    """The loss that the influence is of (lgtm.influence.identity), under a teacher's logits (N × C) on the table."""
     teacher, on_labels = (teacher_logits / temperature).softmax(-1), label_loss(data)
 
     def loss(logits, rows):

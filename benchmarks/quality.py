@@ -1,6 +1,7 @@
 """What the scores are worth beside other libraries: planted flips, and the loss of students that were retrained.
 
-    dvc repro validation && python benchmarks/quality.py --ours --ours scope=all feedback_loss=cross_entropy
+    dvc repro validation
+    PYTHONPATH=src python -m benchmarks.quality --ours --ours scope=all feedback_loss=cross_entropy
 
 On the warm students of params.yaml's task and seeds, as `dvc repro validation` leaves them. Mislabel detection: AUC and
 average precision in % with which a low influence of the label's loss on the feedback loss finds the flips that the
@@ -16,23 +17,22 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import _paths  # noqa: F401
 import numpy as np
 import pandas as pd
 import torch
 import yaml
-from artifacts import VALIDATION, cell, existing, read_json, read_matrix, read_role
-from influence import Checkpoint
-from network import Network
-from peers import distillation_loss, kronfluence, label_loss, missing, tracin
 
+from benchmarks.peers import distillation_loss, kronfluence, label_loss, missing, tracin
 from lgtm.config import parse
-from lgtm.determinism import make_deterministic
 from lgtm.errors import UserError
-from lgtm.influence import combine
+from lgtm.influence.identity import combine
+from lgtm.influence.validation import detection, linear_datamodeling_score, random_subsets
+from lgtm.networks.determinism import make_deterministic
 from lgtm.params import Influence, Params, load_params
-from lgtm.statistics import interval
-from lgtm.validation import detection, linear_datamodeling_score, random_subsets
+from lgtm.report.statistics import interval
+from stages.artifacts import VALIDATION, cell, existing, read_json, read_matrix, read_role
+from stages.influence import Checkpoint
+from stages.network import Network
 
 BATCH = 16  # of the other libraries, which hold batch × parameters
 MEASURES = {"auc": "AUC", "average_precision": "average precision", "lds": "LDS"}

@@ -1,15 +1,13 @@
 """Print runs with the arms kd, control and tailored as one markdown table: name=reports folder, for docs/results.md.
 
-python benchmarks/table.py 'SST-2, 20 % flips=../sst2/reports' 'TREC, clean=../trec/reports'
+PYTHONPATH=src python -m benchmarks.table 'SST-2, 20 % flips=../sst2/reports' 'TREC, clean=../trec/reports'
 """
 
 import json
 import sys
 from pathlib import Path
 
-import _paths  # noqa: F401
-
-from lgtm.report import markdown_table, show, show_p
+from lgtm.report.page import markdown_table, show, show_p
 
 ARMS = ("kd", "control", "tailored")
 DIFFERENCES = ("tailored-kd", "tailored-control", "shuffled-kd")

@@ -5,15 +5,15 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import torch
-from artifacts import cell, read_json, read_matrix, write_cost
-from network import Network
 
-from lgtm.arms import CoTraining
-from lgtm.cotraining import CoTeacher
-from lgtm.determinism import make_deterministic
-from lgtm.losses import DistillationLoss, HiddenMatching, LabelLoss, Loss
-from lgtm.pairs import load_pair
+from lgtm.arms.shared.cotraining import CoTeacher
+from lgtm.arms.shared.lesson import CoTraining
+from lgtm.networks.determinism import make_deterministic
+from lgtm.networks.losses import DistillationLoss, HiddenMatching, LabelLoss, Loss
+from lgtm.networks.pairs import load_pair
 from lgtm.params import ARMS, CO_TRAINED, Distill, Params, load_params
+from stages.artifacts import cell, read_json, read_matrix, write_cost
+from stages.network import Network
 
 
 def main(seed: int, arm: str) -> None:

@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from artifacts import EVALUATION, LEADERBOARD, TIMINGS, cell, read_json, read_role, write_json
-from network import Network
 
-from lgtm.determinism import make_deterministic
-from lgtm.encoding import ordered_batches
 from lgtm.errors import UserError
-from lgtm.losses import inputs_of
-from lgtm.metrics import agreement, evaluate_logits
+from lgtm.networks.determinism import make_deterministic
+from lgtm.networks.encoding import ordered_batches
+from lgtm.networks.losses import inputs_of
+from lgtm.networks.metrics import agreement, evaluate_logits
+from lgtm.networks.training import predict
 from lgtm.params import load_params
 from lgtm.stage import read_seconds
-from lgtm.training import predict
+from stages.artifacts import EVALUATION, LEADERBOARD, TIMINGS, cell, read_json, read_role, write_json
+from stages.network import Network
 
 
 def main() -> None:

@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 import pandas as pd
-from artifacts import EVALUATION, VALIDATION, cell, existing, read_cost, read_curve
 
-from lgtm.report import DISTILLATION, WARMUP, retrained
+from lgtm.report.page import DISTILLATION, WARMUP, retrained
+from stages.artifacts import EVALUATION, VALIDATION, cell, existing, read_cost, read_curve
 
 
 def read_costs(seeds: list[int], arms: list[str]) -> dict[str, list[list[tuple[str, dict]]]]:

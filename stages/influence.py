@@ -7,19 +7,26 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from artifacts import TableWriter, cell, count_rows, read_chunks, role_path, write_cost, write_json
-from network import Network
 from safetensors.torch import load_file
 from torch import Tensor
 from tqdm import tqdm
 
-from lgtm.cost import added
-from lgtm.determinism import make_deterministic
-from lgtm.direction import Direction, feedback_gradient, feedback_loss, normalise, precondition, scope_parameters
-from lgtm.encoding import by_length, ordered_batches
 from lgtm.errors import UserError
-from lgtm.influence import combine, moves_head_alone, tangents
+from lgtm.influence.direction import (
+    Direction,
+    feedback_gradient,
+    feedback_loss,
+    normalise,
+    precondition,
+    scope_parameters,
+)
+from lgtm.influence.identity import combine, moves_head_alone, tangents
+from lgtm.networks.cost import added
+from lgtm.networks.determinism import make_deterministic
+from lgtm.networks.encoding import by_length, ordered_batches
 from lgtm.params import Influence, load_params
+from stages.artifacts import TableWriter, cell, count_rows, read_chunks, role_path, write_cost, write_json
+from stages.network import Network
 
 CHECKED = 64  # samples on which the finite difference is held against forward mode
 TOLERANCE = 1e-2

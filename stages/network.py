@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from accelerate import PartialState
-from artifacts import live_curves, read_role, read_task, save_model
 
-from lgtm.cost import Passes
-from lgtm.encoding import EncodedTexts
-from lgtm.losses import Loss
-from lgtm.models import classifier, load_tokenizer
+from lgtm.networks.cost import Passes
+from lgtm.networks.encoding import EncodedTexts
+from lgtm.networks.losses import Loss
+from lgtm.networks.models import classifier, load_tokenizer
+from lgtm.networks.training import Fitted, fit, predict
 from lgtm.params import Params
-from lgtm.training import Fitted, fit, predict
+from stages.artifacts import live_curves, read_role, read_task, save_model
 
 
 class Network:

@@ -3,15 +3,15 @@
 from pathlib import Path
 
 import pandas as pd
-from artifacts import DATA, INIT, LEADERBOARD, write_json
 
-from lgtm.determinism import make_deterministic
-from lgtm.models import starting_network, train_wordpiece
-from lgtm.pairs import load_pair
+from lgtm.data.roles import assign_roles, plant_noise
+from lgtm.data.sources import read_leaderboard, read_splits
+from lgtm.data.tasks import Leaderboard, load_card
+from lgtm.networks.determinism import make_deterministic
+from lgtm.networks.models import starting_network, train_wordpiece
+from lgtm.networks.pairs import load_pair
 from lgtm.params import load_params
-from lgtm.sources import read_leaderboard, read_splits
-from lgtm.splits import assign_roles, plant_noise
-from lgtm.tasks import Leaderboard, load_card
+from stages.artifacts import DATA, INIT, LEADERBOARD, write_json
 
 
 def main() -> None:

@@ -1,20 +1,9 @@
 """Gather the listed seeds and arms into tables, figures and a page."""
 
 import pandas as pd
-from artifacts import EVALUATION, REPORTS, existing, read_role, read_summary, read_task, write_json
-from gathered import read_costs, read_curves, read_predictions, read_scores, read_validation
 
 from lgtm.params import load_params
-from lgtm.plots import (
-    arms_figure,
-    curves_figure,
-    differences_figure,
-    influence_figure,
-    png,
-    rounds_figure,
-    validation_figure,
-)
-from lgtm.report import (
+from lgtm.report.page import (
     BETTER,
     NAMES,
     WARMUP,
@@ -39,6 +28,17 @@ from lgtm.report import (
     summarise_rounds,
     validity,
 )
+from lgtm.report.plots import (
+    arms_figure,
+    curves_figure,
+    differences_figure,
+    influence_figure,
+    png,
+    rounds_figure,
+    validation_figure,
+)
+from stages.artifacts import EVALUATION, REPORTS, existing, read_role, read_summary, read_task, write_json
+from stages.gathered import read_costs, read_curves, read_predictions, read_scores, read_validation
 
 FIGURES = REPORTS / "figures"
 

@@ -1,13 +1,12 @@
 """Go on for more rounds: score the student that was distilled last, let the arm teach again, distil again."""
 
-from artifacts import cell
-from distill import distil
-from influence import Checkpoint, score_train
-from network import Network
-from teacher_tailored import Lesson, teach
-
-from lgtm.determinism import make_deterministic
+from lgtm.networks.determinism import make_deterministic
 from lgtm.params import load_params
+from stages.artifacts import cell
+from stages.distill import distil
+from stages.influence import Checkpoint, score_train
+from stages.network import Network
+from stages.teacher_tailored import Lesson, teach
 
 
 def main(seed: int, arm: str) -> None:

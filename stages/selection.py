@@ -2,9 +2,8 @@
 
 from statistics import mean
 
-from artifacts import REPORTS, cell, read_curve, read_task, write_json
-
 from lgtm.params import load_params
+from stages.artifacts import REPORTS, cell, read_curve, read_task, write_json
 
 
 def main() -> None:

@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from artifacts import INIT, cell
-from network import Network
 from safetensors.torch import save_file
 
-from lgtm.determinism import make_deterministic
-from lgtm.losses import LabelLoss
-from lgtm.pairs import load_pair
+from lgtm.networks.determinism import make_deterministic
+from lgtm.networks.losses import LabelLoss
+from lgtm.networks.pairs import load_pair
+from lgtm.networks.training import Fitted
 from lgtm.params import load_params
-from lgtm.training import Fitted
+from stages.artifacts import INIT, cell
+from stages.network import Network
 
 
 def main(seed: int) -> None:

@@ -5,17 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from artifacts import INIT, cell, read_cost, read_matrix, read_role, write_cost, write_json, write_table
 
-from lgtm.arms import Targets
+from lgtm.arms.shared.lesson import Targets
 from lgtm.params import ARMS, Params, load_params
+from stages.artifacts import INIT, cell, read_cost, read_matrix, read_role, write_cost, write_json, write_table
 
 # torch and transformers are imported where they are used: an arm that passes the warm teacher on needs neither, and
 # their import would be most of its time.
 
 
 class Lesson:
-    """What an arm may use (see lgtm.arms.Lesson).
+    """What an arm may use (see lgtm.arms.shared.lesson).
 
     teacher: the folder of the teacher that the arm starts from, with its targets; scores: what influence found; out:
     where a new teacher goes.
@@ -35,7 +35,7 @@ class Lesson:
         """The student's tangents on train, in units of their own scale."""
         import torch
 
-        from lgtm.influence import unit_scale
+        from lgtm.influence.identity import unit_scale
 
         self.asked_influence = True
         return unit_scale(torch.tensor(read_matrix(self.scores, "tangents"))).numpy()
@@ -59,11 +59,11 @@ class Lesson:
     ) -> Targets:
         """Train the warm teacher further, or anew, and predict train with it."""
         import torch
-        from network import Network
 
-        from lgtm.determinism import make_deterministic
-        from lgtm.losses import TailoringLoss
-        from lgtm.pairs import load_pair
+        from lgtm.networks.determinism import make_deterministic
+        from lgtm.networks.losses import TailoringLoss
+        from lgtm.networks.pairs import load_pair
+        from stages.network import Network
 
         make_deterministic(self.seed)
         settings = self.params.teacher_tailored.retrain
@@ -114,7 +114,7 @@ def teach(arm: str, lesson: Lesson) -> None:
 
 def hidden_states(lesson: Lesson, targets: Targets) -> np.ndarray:
     """The teacher's last layer at the first position, for every train row."""
-    from network import Network
+    from stages.network import Network
 
     teacher = targets.teacher or Network(lesson.teacher)
     return teacher.predict("train", lesson.params.distill.batch_size, hidden=True)[1]

@@ -1,12 +1,11 @@
 """Fine-tune the teacher on the labels and cache its outputs on train."""
 
-from artifacts import INIT, cell, read_role, write_table
-from network import Network
-
-from lgtm.determinism import make_deterministic
-from lgtm.losses import LabelLoss
-from lgtm.pairs import load_pair
+from lgtm.networks.determinism import make_deterministic
+from lgtm.networks.losses import LabelLoss
+from lgtm.networks.pairs import load_pair
 from lgtm.params import load_params
+from stages.artifacts import INIT, cell, read_role, write_table
+from stages.network import Network
 
 
 def main(seed: int) -> None:

@@ -5,15 +5,15 @@ from copy import deepcopy
 import numpy as np
 import pandas as pd
 import torch
-from artifacts import VALIDATION, cell, read_matrix, read_role, write_json
-from network import Network
 
-from lgtm.determinism import make_deterministic
-from lgtm.losses import DistillationLoss
-from lgtm.pairs import load_pair
+from lgtm.influence.validation import known_errors, linear_datamodeling_score, random_subsets, without
+from lgtm.networks.determinism import make_deterministic
+from lgtm.networks.losses import DistillationLoss
+from lgtm.networks.pairs import load_pair
+from lgtm.networks.training import fit
 from lgtm.params import Params, Training, load_params
-from lgtm.training import fit
-from lgtm.validation import known_errors, linear_datamodeling_score, random_subsets, without
+from stages.artifacts import VALIDATION, cell, read_matrix, read_role, write_json
+from stages.network import Network
 
 
 def main(seed: int) -> None:

@@ -38,7 +38,7 @@ def forking_python(project: Path, folder: Path) -> Iterator[Path]:
         listener.bind(str(address))
         listener.listen()  # from here on who comes early waits
         command = [sys.executable, __file__, str(listener.fileno())]
-        environment = os.environ | {"PYTHONPATH": "src:stages"}
+        environment = os.environ | {"PYTHONPATH": "src:."}
         server = subprocess.Popen(command, cwd=project, env=environment, pass_fds=[listener.fileno()])
     try:
         yield folder
@@ -77,7 +77,7 @@ def become(connection: socket.socket) -> None:
 
 if __name__ == "__main__":
     # Stages import dvclive where they use it.
-    for module in [*(script.stem for script in Path("stages").glob("*.py")), "dvclive", "dvc.repo"]:
+    for module in [*(f"stages.{script.stem}" for script in Path("stages").glob("*.py")), "dvclive", "dvc.repo"]:
         importlib.import_module(module)
     serve(socket.socket(fileno=int(sys.argv[1])))
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

@@ -54,7 +54,7 @@ def test_stages_need_no_more_than_they_declare_and_so_no_arm_sees_the_test(home,
             monkeypatch.chdir(alone)
             if Path("work/data/test.parquet").exists():
                 saw_test.add(name)
-            importlib.import_module(name).main(**cell)
+            importlib.import_module(f"stages.{name}").main(**cell)
             for path in paths([*stage.get("outs", []), *stage.get("metrics", []), *stage.get("plots", [])], cell):
                 (home / path).parent.mkdir(parents=True, exist_ok=True)
                 (alone / path).rename(home / path)

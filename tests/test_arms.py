@@ -7,10 +7,10 @@ import pytest
 import torch
 from scipy.special import softmax
 
-from lgtm.arms import Targets
-from lgtm.losses import DistillationLoss
+from lgtm.arms.shared.lesson import Targets
+from lgtm.arms.shared.weights import bounded_weights
+from lgtm.networks.losses import DistillationLoss
 from lgtm.params import ARM_SETTINGS, ARMS, load_params
-from lgtm.weights import bounded_weights
 
 RNG = np.random.default_rng(0)
 

@@ -4,9 +4,9 @@ import pytest
 import tiny
 import torch
 
-from lgtm.cost import Passes, added, compute
-from lgtm.direction import scope_parameters
-from lgtm.influence import tangents
+from lgtm.influence.direction import scope_parameters
+from lgtm.influence.identity import tangents
+from lgtm.networks.cost import Passes, added, compute
 
 BATCH = {"input_ids": torch.tensor([[1, 2, 3]] * 4), "attention_mask": torch.ones(4, 3, dtype=torch.long)}
 

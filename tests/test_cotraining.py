@@ -11,15 +11,15 @@ import torch
 from torch.func import functional_call, jvp
 from torch.nn import functional as F
 
-from lgtm.arms import CoTraining, InfluenceTerm
+from lgtm.arms.shared.cotraining import CoTeacher, tentative_step
+from lgtm.arms.shared.lesson import CoTraining, InfluenceTerm
 from lgtm.config import read_yaml
-from lgtm.cotraining import CoTeacher, tentative_step
-from lgtm.encoding import EncodedTexts, training_batches
 from lgtm.errors import UserError
-from lgtm.losses import DistillationLoss, HiddenMatching, inputs_of
-from lgtm.models import train_wordpiece
+from lgtm.networks.encoding import EncodedTexts, training_batches
+from lgtm.networks.losses import DistillationLoss, HiddenMatching, inputs_of
+from lgtm.networks.models import train_wordpiece
+from lgtm.networks.training import fit
 from lgtm.params import TeacherTailored
-from lgtm.training import fit
 
 ROWS, CLASSES, SEED = 24, 2, 3
 SETTINGS = SimpleNamespace(

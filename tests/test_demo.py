@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lgtm.config import parse, read_yaml
-from lgtm.demo import LABELS, Comparison, Contrast, GeneratorSettings, Remark, Report, generate, polarity, render
+from lgtm.data.demo import LABELS, Comparison, Contrast, GeneratorSettings, Remark, Report, generate, polarity, render
 from lgtm.errors import UserError
 
 SETTINGS = {

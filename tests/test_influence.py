@@ -5,9 +5,16 @@ import tiny
 import torch
 from torch.nn import functional as F
 
-from lgtm.direction import best_temperature, feedback_gradient, feedback_loss, normalise, precondition, scope_parameters
-from lgtm.influence import combine, distillation_influence, label_influence, tangents, unit_scale
-from lgtm.losses import inputs_of
+from lgtm.influence.direction import (
+    best_temperature,
+    feedback_gradient,
+    feedback_loss,
+    normalise,
+    precondition,
+    scope_parameters,
+)
+from lgtm.influence.identity import combine, distillation_influence, label_influence, tangents, unit_scale
+from lgtm.networks.losses import inputs_of
 
 CLASSES = 3
 

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import torch
 from torch.nn import functional as F
 
-from lgtm.influence import distillation_influence, unit_scale
-from lgtm.losses import DistillationLoss, HiddenMatching, LabelLoss, TailoringLoss
+from lgtm.influence.identity import distillation_influence, unit_scale
+from lgtm.networks.losses import DistillationLoss, HiddenMatching, LabelLoss, TailoringLoss
 
 ROWS, CLASSES = 12, 3
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import lgtm
-from lgtm.metrics import METRICS, agreement, evaluate_logits, expected_calibration_error, nll
+from lgtm.networks.metrics import METRICS, agreement, evaluate_logits, expected_calibration_error, nll
 
 LABELS = np.array([1, 1, 1, 0, 0, 0, 0, 0])
 PREDICTED = np.array([1, 1, 0, 1, 0, 0, 0, 0])  # tp 2, fn 1, fp 1, tn 4
@@ -84,5 +84,5 @@ def test_evaluate_logits_keeps_the_order(logits, labels):
 
 def test_the_import_is_light():
     """Every training process pays for what this module imports."""
-    code = "import sys, lgtm.metrics; sys.exit(any(m in sys.modules for m in ('sklearn', 'torch', 'pandas')))"
+    code = "import sys, lgtm.networks.metrics; sys.exit(any(m in sys.modules for m in ('sklearn', 'torch', 'pandas')))"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(lgtm.__file__).parents[1]).returncode == 0

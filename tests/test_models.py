@@ -5,8 +5,8 @@ import tiny
 import torch
 
 from lgtm.errors import UserError
-from lgtm.models import classifier, keep_layers, load_encoder, load_tokenizer, starting_network
-from lgtm.pairs import Network
+from lgtm.networks.models import classifier, keep_layers, load_encoder, load_tokenizer, starting_network
+from lgtm.networks.pairs import Network
 
 
 def save_checkpoint(kind, folder):

@@ -7,7 +7,7 @@ import yaml
 
 from lgtm.config import parse, read_yaml
 from lgtm.errors import UserError
-from lgtm.pairs import PairCard, load_pair
+from lgtm.networks.pairs import PairCard, load_pair
 from lgtm.params import load_params
 
 ROOT = Path(__file__).parents[1]

@@ -124,8 +124,8 @@ def test_a_change_runs_what_depends_on_it_and_setting_it_back_runs_nothing(proje
 
 
 def test_selection_says_how_the_kept_students_do(project, monkeypatch):
-    from artifacts import cell
-    from network import Network
+    from stages.artifacts import cell
+    from stages.network import Network
 
     monkeypatch.chdir(project.root)
     shown = json.loads(Path("reports/selection.json").read_text())["selection"]
@@ -182,7 +182,7 @@ def test_a_teacher_that_learns_beside_its_student(project):
     test = project.root / "work/data/test.parquet"
     rows = test.read_bytes()
     test.unlink()
-    project("env", "PYTHONPATH=src:stages", "python", "-m", "lgtm.stage", "distill", "--seed", "1", "--arm", "online")
+    project("env", "PYTHONPATH=src", "python", "-m", "lgtm.stage", "distill", "--seed", "1", "--arm", "online")
     test.write_bytes(rows)
     assert {folder: (folder / "model.safetensors").read_bytes() for folder in weights} == weights
     assert project.run() == set()

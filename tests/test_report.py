@@ -13,11 +13,10 @@ import pandas as pd
 import pytest
 import report as stage
 import yaml
-from artifacts import DATA, EVALUATION, VALIDATION, cell, write_json
 
 from lgtm.config import read_yaml
 from lgtm.errors import UserError
-from lgtm.report import (
+from lgtm.report.page import (
     by_round,
     decisions,
     escape,
@@ -32,7 +31,8 @@ from lgtm.report import (
     summarise_rounds,
     verdict,
 )
-from lgtm.statistics import crossed_test, holm, interval
+from lgtm.report.statistics import crossed_test, holm, interval
+from stages.artifacts import DATA, EVALUATION, VALIDATION, cell, write_json
 
 SEEDS, ARMS = [1, 2, 3], ["ce", "kd", "control", "tailored"]
 PARAMS = Path(__file__).parents[1] / "params.yaml"

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from lgtm.statistics import crossed_test, holm, interval, paired_difference, seeds_for_half, smallest_shown
+from lgtm.report.statistics import crossed_test, holm, interval, paired_difference, seeds_for_half, smallest_shown
 
 
 def test_interval_is_the_one_of_the_t_test():

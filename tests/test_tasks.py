@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from lgtm.config import Strict
+from lgtm.data.sources import RawTask, read_leaderboard, read_splits
+from lgtm.data.tasks import load_card
 from lgtm.errors import UserError
-from lgtm.sources import RawTask, read_leaderboard, read_splits
-from lgtm.tasks import load_card
 
 ROOT = Path(__file__).parents[1]
 CARD = {

@@ -8,10 +8,10 @@ import pytest
 import tiny
 import torch
 
-from lgtm.encoding import EncodedTexts, by_length, ordered_batches, training_batches
 from lgtm.errors import UserError
-from lgtm.losses import LabelLoss, Loss
-from lgtm.training import fit, predict
+from lgtm.networks.encoding import EncodedTexts, by_length, ordered_batches, training_batches
+from lgtm.networks.losses import LabelLoss, Loss
+from lgtm.networks.training import fit, predict
 
 SETTINGS = dict(
     epochs=8, batch_size=8, warmup_ratio=0.1, weight_decay=0.01, max_grad_norm=1.0, evaluations=4, keep="best"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lgtm.validation import detection, known_errors, linear_datamodeling_score, random_subsets, without
+from lgtm.influence.validation import detection, known_errors, linear_datamodeling_score, random_subsets, without
 
 
 @pytest.fixture

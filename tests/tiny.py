@@ -6,7 +6,7 @@ import pandas as pd
 import torch
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
-from lgtm.models import train_wordpiece
+from lgtm.networks.models import train_wordpiece
 
 ROOT = Path(__file__).parents[1]
 LABELS = ["bad", "good"]

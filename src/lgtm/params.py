@@ -148,7 +148,7 @@ class Report(Strict):
 
 def arm_modules() -> dict[str, ModuleType]:
     """The arms: the modules of the package lgtm.arms by name."""
-    names = [module.name for module in pkgutil.iter_modules(lgtm.arms.__path__)]
+    names = [module.name for module in pkgutil.iter_modules(lgtm.arms.__path__) if not module.ispkg]
     return {name: importlib.import_module(f"lgtm.arms.{name}") for name in names}
 
 

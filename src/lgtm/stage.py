@@ -1,6 +1,6 @@
 """The frame around a stage script: arguments, one process at a time, a user's mistake as one line.
 
-PYTHONPATH=src:stages python -m lgtm.stage distill --seed 1 --arm kd
+PYTHONPATH=src python -m lgtm.stage distill --seed 1 --arm kd
 """
 
 import argparse
@@ -31,8 +31,6 @@ def run() -> None:
     A lock per stage and cell keeps a second run from writing beside an orphaned first one. A UserError ends in one
     line on stderr and exit status 1.
     """
-    # cuBLAS is deterministic only with a fixed workspace, which has to be set before CUDA starts.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     # Fast tokenizers warn about forked workers; no stage forks.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     # What torch and transformers make on their way in stays; to search it for garbage takes a third of their time.
@@ -40,7 +38,7 @@ def run() -> None:
     script, *options = sys.argv[1:] or ["--help"]
     if not (STAGES / f"{script}.py").is_file():
         sys.exit("usage: python -m lgtm.stage <script of stages/> [--seed 1 --arm kd]; dvc.yaml has the commands")
-    main = importlib.import_module(script).main
+    main = importlib.import_module(f"stages.{script}").main
     arguments = _parse(main, script, options)
     name = "-".join([script, *map(str, arguments.values())])
     lock = Path(".locks") / f"{name}.lock"

@@ -1,6 +1,6 @@
 """The student learns from the labels alone."""
 
-from lgtm.arms import Lesson
+from lgtm.arms.shared.lesson import Lesson
 from lgtm.config import Strict
 
 

@@ -1,6 +1,6 @@
 """The control of `tailored`: a teacher given the same extra steps, without the influence."""
 
-from lgtm.arms import Lesson, Targets
+from lgtm.arms.shared.lesson import Lesson, Targets
 from lgtm.config import Strict
 
 

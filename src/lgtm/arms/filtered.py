@@ -5,7 +5,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from lgtm.arms import Lesson, Targets
+from lgtm.arms.shared.lesson import Lesson, Targets
 from lgtm.config import Strict
 
 

@@ -1,6 +1,6 @@
 """Plain knowledge distillation from the warmed-up teacher (Hinton et al., 2015)."""
 
-from lgtm.arms import Lesson, Targets
+from lgtm.arms.shared.lesson import Lesson, Targets
 from lgtm.config import Strict
 
 

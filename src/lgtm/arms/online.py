@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from lgtm.arms import CoTraining, InfluenceTerm, Lesson, Targets
+from lgtm.arms.shared.lesson import CoTraining, InfluenceTerm, Lesson, Targets
 from lgtm.config import Strict
 
 

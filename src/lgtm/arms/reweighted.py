@@ -4,9 +4,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from lgtm.arms import Lesson, Targets
+from lgtm.arms.shared.lesson import Lesson, Targets
+from lgtm.arms.shared.weights import bounded_weights
 from lgtm.config import Strict
-from lgtm.weights import bounded_weights
 
 
 class Settings(Strict):

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from lgtm.arms import Lesson, Targets
+from lgtm.arms.shared.lesson import Lesson, Targets
 from lgtm.config import Strict
 
 

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from lgtm.config import Strict, parse, read_yaml
+from lgtm.data.files import FORMATS
 from lgtm.errors import UserError
-from lgtm.files import FORMATS
 
 CARD = "task.yaml"
 

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from lgtm.statistics import Interval, interval, paired_difference
+from lgtm.report.statistics import Interval, interval, paired_difference
 
 BLACK, ORANGE, SKY, GREEN, _, BLUE, VERMILION, PURPLE = color_sequences["okabe_ito"]
 GREY = "0.35"

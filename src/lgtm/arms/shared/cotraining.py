@@ -22,13 +22,13 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from lgtm.arms import CoTraining
-from lgtm.direction import Direction, length, normalise
-from lgtm.encoding import EncodedTexts, training_batches
+from lgtm.arms.shared.lesson import CoTraining
 from lgtm.errors import UserError
-from lgtm.influence import distillation_influence, tangents, unit_scale
-from lgtm.losses import Loss, co_teaching_loss, inputs_of
-from lgtm.training import Descent, count_steps, endless, require_finite
+from lgtm.influence.direction import Direction, length, normalise
+from lgtm.influence.identity import distillation_influence, tangents, unit_scale
+from lgtm.networks.encoding import EncodedTexts, training_batches
+from lgtm.networks.losses import Loss, co_teaching_loss, inputs_of
+from lgtm.networks.training import Descent, count_steps, endless, require_finite
 
 STEP_SIZE = 1e-4  # of the finite difference, relative to the length of the weights (see docs/log.md)
 

@@ -14,7 +14,7 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lgtm.losses import inputs_of
+from lgtm.networks.losses import inputs_of
 
 Direction = dict[str, Tensor]
 LossSum = Callable[[Tensor, Tensor], Tensor]

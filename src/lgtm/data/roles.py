@@ -7,8 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from lgtm.data.sources import RawTask
 from lgtm.errors import UserError
-from lgtm.sources import RawTask
 
 # By precedence: a text that stands in several keeps the first.
 ROLES = ("test", "selection", "feedback", "train")

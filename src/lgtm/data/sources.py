@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from lgtm.config import parse
+from lgtm.data.files import read_file
+from lgtm.data.tasks import CARD, TaskCard
 from lgtm.errors import UserError, one_line
-from lgtm.files import read_file
-from lgtm.tasks import CARD, TaskCard
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def _hub_name(card: TaskCard) -> str:
 
 
 def _generate(card: TaskCard, folder: Path) -> tuple[list[_Table], None]:
-    from lgtm.demo import GeneratorSettings, generate
+    from lgtm.data.demo import GeneratorSettings, generate
 
     path = folder / CARD
     frames = generate(parse(GeneratorSettings, card.generated, path, "generated"))

@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lgtm.data.roles import ROLES, assign_roles, plant_noise, text_key
+from lgtm.data.sources import RawTask
 from lgtm.errors import UserError
-from lgtm.sources import RawTask
-from lgtm.splits import ROLES, assign_roles, plant_noise, text_key
 
 LABELS = ["bad", "good", "odd"]
 

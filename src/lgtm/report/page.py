@@ -8,9 +8,9 @@ import jinja2
 import numpy as np
 import pandas as pd
 
-from lgtm.cost import Cost, compute
 from lgtm.errors import UserError
-from lgtm.statistics import (
+from lgtm.networks.cost import Cost, compute
+from lgtm.report.statistics import (
     FEWEST_SEEDS,
     SIGNIFICANCE,
     Interval,

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from tqdm import tqdm
 from transformers import get_scheduler, set_seed
 
-from lgtm.encoding import EncodedTexts, by_length, ordered_batches, training_batches
 from lgtm.errors import UserError
-from lgtm.losses import Loss, inputs_of
-from lgtm.metrics import evaluate_logits
+from lgtm.networks.encoding import EncodedTexts, by_length, ordered_batches, training_batches
+from lgtm.networks.losses import Loss, inputs_of
+from lgtm.networks.metrics import evaluate_logits
 
 MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 

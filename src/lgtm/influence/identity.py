@@ -23,8 +23,8 @@ from torch.autograd import forward_ad
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from lgtm.direction import Direction, length
-from lgtm.losses import inputs_of
+from lgtm.influence.direction import Direction, length
+from lgtm.networks.losses import inputs_of
 
 
 def distillation_influence(

@@ -1,0 +1,1 @@
+"""Networks: building and training them, their texts as tokens, their losses, metrics and cost."""

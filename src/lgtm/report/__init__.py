@@ -1,0 +1,1 @@
+"""What a run says: its tables, statistics, verdicts, figures and page."""
