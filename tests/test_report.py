@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import report as stage
 import yaml
 
 from lgtm.config import read_yaml
@@ -32,6 +31,7 @@ from lgtm.report.page import (
     verdict,
 )
 from lgtm.report.statistics import crossed_test, holm, interval
+from stages import report as stage
 from stages.artifacts import DATA, EVALUATION, VALIDATION, cell, write_json
 
 SEEDS, ARMS = [1, 2, 3], ["ce", "kd", "control", "tailored"]

@@ -383,9 +383,9 @@ def generate(settings: GeneratorSettings) -> dict[str, pd.DataFrame]:
 
 @pytest.fixture
 def generated(folder, monkeypatch):
-    demo = ModuleType("lgtm.demo")
+    demo = ModuleType("lgtm.data.demo")
     demo.GeneratorSettings, demo.generate = GeneratorSettings, generate
-    monkeypatch.setitem(sys.modules, "lgtm.demo", demo)
+    monkeypatch.setitem(sys.modules, "lgtm.data.demo", demo)
     return {"source": "generated", "files": None}
 
 
@@ -474,7 +474,7 @@ def test_another_revision_in_the_cache_is_not_taken(folder, hub, monkeypatch):
 
 def test_offline_in_earnest(tmp_path):
     script = (
-        "from pathlib import Path; from lgtm import sources, tasks; folder = Path('tasks/rte');"
+        "from pathlib import Path; from lgtm.data import sources, tasks; folder = Path('tasks/rte');"
         "sources.read_splits(tasks.load_card(folder), folder)"
     )
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "PYTHONPATH": str(ROOT / "src")}
@@ -487,6 +487,7 @@ def test_offline_in_earnest(tmp_path):
 
 
 def test_no_heavy_imports():
-    script = "import sys, lgtm.sources, lgtm.splits; sys.exit(any(n in sys.modules for n in ('torch', 'datasets')))"
+    heavy = "any(name in sys.modules for name in ('torch', 'datasets'))"
+    script = f"import sys, lgtm.data.sources, lgtm.data.roles; sys.exit({heavy})"
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     assert subprocess.run([sys.executable, "-c", script], env=environment).returncode == 0
