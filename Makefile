@@ -1,11 +1,12 @@
 # make repro: the environment, then the default run.  make test: the tests.
+# make timings: seconds per arm and latencies, of this machine.
 # make compare: runs side by side, on the test.  make tune: trials side by side, on selection (docs/tuning.md).
 PYTHON ?= python3
 VENV := .venv
 # DVC's stages call python, and its queue worker calls dvc: both have to be those of the environment.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: repro test lint compare tune
+.PHONY: repro test timings compare tune
 
 repro: $(VENV)/.installed
 	dvc repro
@@ -15,6 +16,9 @@ test: $(VENV)/.installed
 	ruff check .
 	ruff format --check .
 	pytest
+
+timings: $(VENV)/.installed
+	PYTHONPATH=src python -m benchmarks.timings
 
 compare: $(VENV)/.installed
 	dvc exp show --only-changed --drop '.*/|Created|State|Executor|checkpoints|selection\.|seconds\.|.*ms_per'

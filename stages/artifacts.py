@@ -4,6 +4,7 @@ A cell is a seed, or a seed and an arm; dvc.yaml names the same folders.
 """
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lgtm.errors import UserError
+from lgtm.inputs import digest
 
 DATA = Path("work/data")
 INIT = Path("work/init")
@@ -23,13 +25,23 @@ EVALUATION = Path("work/evaluation")
 RUNS = Path("work/runs")
 VALIDATION = Path("work/validation")
 REPORTS = Path("reports")
-TIMINGS = REPORTS / "timings.json"
+WARMUP = "warmup"  # the cell of what precedes the arms
 CHUNK = 2**13  # rows of a table that are in memory at once where it is streamed
 
 
 def cell(seed: int, *parts: str) -> Path:
     """Folder of a cell's artifact: cell(1, "teacher"), cell(1, "kd", "student")."""
     return RUNS.joinpath(str(seed), *parts)
+
+
+def evaluation(seed: int, arm: str) -> Path:
+    """Folder of what an arm's networks predicted of the test, or with WARMUP the warm teacher and student."""
+    return EVALUATION / str(seed) / arm
+
+
+def later_rounds(seed: int, arm: str) -> Path:
+    """Folder of what the students of an arm's later rounds predicted of the test."""
+    return EVALUATION / str(seed) / f"{arm}-rounds"
 
 
 def role_path(role: str) -> Path:
@@ -99,6 +111,28 @@ def read_cost(folder: Path) -> dict[str, dict[str, int]]:
 def write_cost(folder: Path, **costs: dict[str, int]) -> None:
     """Write what read_cost reads."""
     write_json(folder / "cost.json", costs)
+
+
+@contextmanager
+def timed(output: Path) -> Iterator[None]:
+    """Note how long the work takes that writes a cell's output: beside its folder, since it differs from run to run."""
+    start = time.perf_counter()
+    yield
+    write_json(_seconds_path(output), {"seconds": time.perf_counter() - start, "sha256": digest(output)})
+
+
+def read_seconds(output: Path) -> float | None:
+    """How long the work took that made a cell's output; None where what lies there is not what it made then."""
+    path = _seconds_path(output)
+    if not path.is_file() or not output.is_file():
+        return None
+    note = read_json(path)
+    return note["seconds"] if note["sha256"] == digest(output) else None
+
+
+def _seconds_path(output: Path) -> Path:
+    # DVC does not see it: .dvcignore.
+    return output.parent.with_suffix(".seconds")
 
 
 class TableWriter:

@@ -12,7 +12,7 @@ from lgtm.networks.determinism import make_deterministic
 from lgtm.networks.losses import DistillationLoss, HiddenMatching, LabelLoss, Loss
 from lgtm.networks.pairs import load_pair
 from lgtm.params import ARMS, CO_TRAINED, Distill, Params, load_params
-from stages.artifacts import cell, read_json, read_matrix, write_cost
+from stages.artifacts import cell, read_json, read_matrix, timed, write_cost
 from stages.network import Network
 
 
@@ -23,17 +23,25 @@ def main(seed: int, arm: str) -> None:
     """
     params = load_params()
     make_deterministic(seed)
-    student, out = Network(cell(seed, "student")), cell(seed, arm, "student")
-    beside = co_training(arm, params)
-    if beside is None:
-        distil(student, cell(seed, arm, "teacher"), params, seed, out)
-        return
+    taught, out = cell(seed, arm, "teacher"), cell(seed, arm, "student")
+    with timed(out / "model.safetensors"):
+        student = Network(cell(seed, "student"))
+        beside = co_training(arm, params)
+        if beside is None:
+            distil(student, taught, params, seed, out)
+        else:
+            learn_together(student, Network(cell(seed, "teacher")), taught, beside, params, seed, out)
+
+
+def learn_together(
+    student: Network, teacher: Network, taught: Path, beside: CoTraining, params: Params, seed: int, out: Path
+) -> None:
+    """Train the student beside the warm teacher, from the targets in the folder `taught`, and write both to `out`."""
     hard_label_weight = params.distill.hard_label_weight
     if beside.hard_label_weight is not None:
         hard_label_weight = beside.hard_label_weight
-    loss = loss_from(cell(seed, arm, "teacher") / "targets.parquet", student, params.distill, hard_label_weight)
+    loss = loss_from(taught / "targets.parquet", student, params.distill, hard_label_weight)
     rates = load_pair(params.pair)
-    teacher = Network(cell(seed, "teacher"))
     companion = CoTeacher(
         teacher.model,
         student.model,

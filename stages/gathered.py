@@ -1,12 +1,14 @@
 """What the cells of the listed seeds and arms wrote, as the tables that the report is made of."""
 
 import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from lgtm.report.page import DISTILLATION, WARMUP, retrained
-from stages.artifacts import EVALUATION, VALIDATION, cell, existing, read_cost, read_curve
+from stages.artifacts import VALIDATION, cell, evaluation, existing, later_rounds, read_cost, read_curve
 
 
 def read_costs(seeds: list[int], arms: list[str]) -> dict[str, list[list[tuple[str, dict]]]]:
@@ -20,10 +22,34 @@ def read_costs(seeds: list[int], arms: list[str]) -> dict[str, list[list[tuple[s
     }
 
 
-def read_predictions() -> pd.DataFrame:
-    """Every prediction on the test role, without the logits."""
-    columns = ["sample_id", "part", "label", "seed", "arm", "model", "predicted"]
-    return pd.read_parquet(existing(EVALUATION / "predictions.parquet"), columns=columns)
+def read_results(seeds: list[int], arms: list[str], rounds: Sequence[str] = ()) -> pd.DataFrame:
+    """Every measurement on the test role: seed, arm, model, part, metric, value. rounds: the arms that went on."""
+    return pd.concat(
+        [
+            pd.read_parquet(existing(folder / "results.parquet")).assign(**where)
+            for folder, where in _evaluated(seeds, arms, rounds)
+        ],
+        ignore_index=True,
+    )
+
+
+def read_predictions(seeds: list[int], arms: list[str]) -> pd.DataFrame:
+    """Every student's prediction on the test role, without the logits."""
+    columns = ["sample_id", "part", "label", "predicted"]
+    tables = [
+        pd.read_parquet(existing(folder / "student.parquet"), columns=columns).assign(**where, model="student")
+        for folder, where in _evaluated(seeds, arms)
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def _evaluated(seeds: list[int], arms: list[str], rounds: Sequence[str] = ()) -> Iterator[tuple[Path, dict]]:
+    """The folders of what was evaluated, and what their rows are of."""
+    for seed in seeds:
+        for arm in (WARMUP, *arms):
+            yield evaluation(seed, arm), {"seed": seed, "arm": arm}
+        for arm in rounds:
+            yield later_rounds(seed, arm), {"seed": seed, "arm": arm}
 
 
 def read_scores(seeds: list[int]) -> pd.DataFrame:

@@ -7,12 +7,13 @@ import pandas as pd
 from accelerate import PartialState
 
 from lgtm.networks.cost import Passes
+from lgtm.networks.determinism import environment
 from lgtm.networks.encoding import EncodedTexts
 from lgtm.networks.losses import Loss
 from lgtm.networks.models import classifier, load_tokenizer
 from lgtm.networks.training import Fitted, fit, predict
 from lgtm.params import Params
-from stages.artifacts import live_curves, read_role, read_task, save_model
+from stages.artifacts import live_curves, read_role, read_task, save_model, write_json
 
 
 class Network:
@@ -61,8 +62,9 @@ class Network:
         return fitted
 
     def save(self, folder: Path) -> None:
-        """Write a Hugging Face model folder: config.json, model.safetensors, tokenizer files."""
+        """Write a Hugging Face model folder: config.json, model.safetensors, tokenizer files; and the environment."""
         save_model(folder, self.model, self.tokenizer)
+        write_json(folder / "environment.json", environment(self.model.device))
 
     def predict(self, role: str, batch_size: int, hidden: bool = False) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Logits of a role's rows in order; with `hidden`, also the last layer's first position."""

@@ -1,7 +1,5 @@
 """Gather the listed seeds and arms into tables, figures and a page."""
 
-import pandas as pd
-
 from lgtm.params import load_params
 from lgtm.report.page import (
     BETTER,
@@ -37,8 +35,8 @@ from lgtm.report.plots import (
     rounds_figure,
     validation_figure,
 )
-from stages.artifacts import EVALUATION, REPORTS, existing, read_role, read_summary, read_task, write_json
-from stages.gathered import read_costs, read_curves, read_predictions, read_scores, read_validation
+from stages.artifacts import REPORTS, read_role, read_summary, read_task, write_json
+from stages.gathered import read_costs, read_curves, read_predictions, read_results, read_scores, read_validation
 
 FIGURES = REPORTS / "figures"
 
@@ -47,7 +45,7 @@ def main() -> None:
     """Write results.md, metrics.json, summary.json, curves.csv and figures to reports."""
     params, task = load_params(), read_task() | read_summary()
     official = task["metrics"][0]
-    results = pd.read_parquet(existing(EVALUATION / "results.parquet"))
+    results = read_results(params.seeds, params.arms, params.rounds.arms)
     cells = select_cells(results, params.seeds, params.arms)
     scores = join_scores(read_scores(params.seeds), read_role("train"))
     curves = read_curves(cells, params.seeds, params.arms, official)
@@ -55,7 +53,7 @@ def main() -> None:
     changes, subsets = removal_changes(found), subset_losses(found)
 
     parts = list(results["part"].unique())
-    right = right_answers(read_predictions(), params.seeds, params.arms, parts[0])
+    right = right_answers(read_predictions(params.seeds, params.arms), params.seeds, params.arms, parts[0])
 
     metrics = summarise(cells, params.arms)
     metrics |= {

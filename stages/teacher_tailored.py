@@ -8,7 +8,7 @@ import pandas as pd
 
 from lgtm.arms.shared.lesson import Targets
 from lgtm.params import ARMS, Params, load_params
-from stages.artifacts import INIT, cell, read_cost, read_matrix, read_role, write_cost, write_json, write_table
+from stages.artifacts import INIT, cell, read_cost, read_matrix, read_role, timed, write_cost, write_json, write_table
 
 # torch and transformers are imported where they are used: an arm that passes the warm teacher on needs neither, and
 # their import would be most of its time.
@@ -89,8 +89,9 @@ class Lesson:
 def main(seed: int, arm: str) -> None:
     """Write the teacher's outputs on train, and the teacher where it is new, to work/runs/<seed>/<arm>/teacher."""
     params = load_params()
-    scores = cell(seed, "influence") / "influence.parquet"
-    teach(arm, Lesson(seed, params, cell(seed, "teacher"), scores, cell(seed, arm, "teacher")))
+    scores, out = cell(seed, "influence") / "influence.parquet", cell(seed, arm, "teacher")
+    with timed(out / "targets.parquet"):
+        teach(arm, Lesson(seed, params, cell(seed, "teacher"), scores, out))
 
 
 def teach(arm: str, lesson: Lesson) -> None:

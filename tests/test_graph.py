@@ -14,18 +14,19 @@ from lgtm.params import Params
 ROOT = Path(__file__).parents[1]
 STAGES = read_yaml(ROOT / "dvc.yaml")["stages"]
 # They check input and cannot change a result: no schema has a default, and what they raise ends the run.
-CHECKS = {f"src/lgtm/{name}.py" for name in ("config", "errors", "params", "stage")}
+CHECKS = {f"src/lgtm/{name}.py" for name in ("config", "errors", "inputs", "params", "stage")}
 # What each room may import besides itself.
 FLOORS = {
     "errors": set(),
-    "config": {"errors"},
-    "data": {"errors", "config"},
+    "inputs": set(),
+    "config": {"errors", "inputs"},
+    "data": {"errors", "config", "inputs"},
     "networks": {"errors", "config"},
     "influence": {"errors", "networks"},
     "arms": {"errors", "config", "networks", "influence"},
     "report": {"errors", "networks"},
     "params": {"config", "arms"},
-    "stage": {"errors"},
+    "stage": {"errors", "inputs"},
 }
 ROOMS = {"data", "networks", "influence", "arms", "report"}
 
@@ -106,12 +107,12 @@ def test_no_two_modules_import_each_other():
 def test_script_is_stage_is_section():
     scripts = {path.stem for path in (ROOT / "stages").glob("[!_]*.py")} - {"artifacts", "gathered", "network"}
     assert scripts == set(STAGES)
-    # There is nothing to set about gathering scores.
-    assert set(STAGES) - set(Params.model_fields) == {"selection"}
+    # There is nothing to set about gathering scores, and the test is read in one way.
+    assert set(STAGES) - set(Params.model_fields) == {"selection", "evaluate_warmup", "evaluate_rounds"}
     for stage, definition in STAGES.items():
         assert definition["cmd"].startswith(f"${{run}} {stage}")
         sections = {param.split(".")[0] for param in definition["params"] if isinstance(param, str)}
-        assert stage in sections | {"selection"}
+        assert {stage, stage.split("_")[0]} & (sections | {"selection"})
 
 
 def test_only_evaluate_depends_on_the_test_role():
@@ -119,12 +120,13 @@ def test_only_evaluate_depends_on_the_test_role():
     for name, stage in STAGES.items():
         data = {Path(dep).name for dep in stage["deps"] if Path(dep).parts[:2] == ("work", "data")}
         assert "data" not in data
-        assert {"test.parquet", "leaderboard"} & data == (
-            {"test.parquet", "leaderboard"} if name == "evaluate" else set()
-        )
+        read = {"evaluate": {"test.parquet", "leaderboard"}, "evaluate_warmup": {"test.parquet"}}
+        read["evaluate_rounds"] = read["evaluate_warmup"]
+        assert {"test.parquet", "leaderboard"} & data == read.get(name, set())
 
 
 def test_only_evaluate_reads_the_test_role():
+    """What evaluate_warmup and evaluate_rounds know of it is evaluate's own `Measured`."""
     for path in (ROOT / "stages").glob("*.py"):
         calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
         roles = {argument.value for call in calls for argument in call.args if isinstance(argument, ast.Constant)}

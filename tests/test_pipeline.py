@@ -73,12 +73,14 @@ def project(tmp_path_factory):
         yield made
 
 
-GATHER = {"selection", "evaluate", "report"}
+GATHER = {"selection", "report"}
 
 
 def cells(seed: int, *arms: str) -> set[str]:
-    warm = {f"{stage}@{seed}" for stage in ("teacher_warmup", "student_warmup", "influence", "validation")}
-    return warm | {f"{stage}@{seed}-{arm}" for stage in ("teacher_tailored", "distill") for arm in arms}
+    warm = {"teacher_warmup", "student_warmup", "influence", "validation", "evaluate_warmup"}
+    return {f"{stage}@{seed}" for stage in warm} | {
+        f"{stage}@{seed}-{arm}" for stage in ("teacher_tailored", "distill", "evaluate") for arm in arms
+    }
 
 
 def test_the_first_run_runs_everything_and_the_second_nothing(project):
@@ -106,7 +108,7 @@ def test_a_change_runs_what_depends_on_it_and_setting_it_back_runs_nothing(proje
     project.edit({"distill.temperature": 5.0})
     # A trial, as in docs/tuning.md, never comes to the test.
     assert project.run("selection") == {"distill@1-kd", "distill@1-tailored", "selection"}
-    assert project.run() == {"evaluate", "report"}
+    assert project.run() == {"evaluate@1-kd", "evaluate@1-tailored", "report"}
     project.edit({"distill.temperature": 2.0})
     assert project.run() == set()
     assert project.metrics() == before
@@ -117,7 +119,7 @@ def test_a_change_runs_what_depends_on_it_and_setting_it_back_runs_nothing(proje
     assert project.run() == set()
     weight = project.params["teacher_tailored"]["tailored"]["lambda"]
     project.edit({"teacher_tailored.tailored.lambda": 7.0})
-    assert project.run() == {"teacher_tailored@1-tailored", "distill@1-tailored"} | GATHER
+    assert project.run() == {f"{stage}@1-tailored" for stage in ("teacher_tailored", "distill", "evaluate")} | GATHER
     project.edit({"teacher_tailored.tailored.lambda": weight})
     assert project.repro() == set()
     assert project.metrics() == before
@@ -139,7 +141,7 @@ def test_selection_says_how_the_kept_students_do(project, monkeypatch):
 
 def test_the_hidden_test_set_is_predicted_as_glue_wants_it(project):
     for arm in ("kd", "tailored"):
-        lines = (project.root / "work/evaluation/leaderboard" / arm / "1/TINY.tsv").read_text().splitlines()
+        lines = (project.root / "work/evaluation/1" / arm / "leaderboard/TINY.tsv").read_text().splitlines()
         assert lines[0] == "index\tprediction"
         index, predicted = zip(*(line.split("\t") for line in lines[1:]), strict=True)
         assert index == tuple("0123456789")
@@ -150,7 +152,7 @@ def test_other_rows_in_the_test_change_nothing_before_evaluate(project):
     test = project.root / "tasks/tiny/test.csv"
     before = test.read_text()
     test.write_text(tiny_project.csv(tiny_project.texts(20, 9, 9)))
-    assert project.run() == {"prepare", "evaluate", "report"}
+    assert project.run() == {"prepare", "evaluate_warmup@1", "evaluate@1-kd", "evaluate@1-tailored", "report"}
     test.write_text(before)
     assert project.run() == set()
 
@@ -168,7 +170,8 @@ def test_a_seed_more_and_an_arm_less(project):
 
 def test_further_arms_and_rounds_run_in_the_same_graph(project):
     project.edit({"arms": ["kd", "tailored", "online"], "rounds.arms": ["kd", "tailored"]})
-    further = {"teacher_tailored@1-online", "distill@1-online", "rounds@1-kd", "rounds@1-tailored"}
+    further = {f"{stage}@1-online" for stage in ("teacher_tailored", "distill", "evaluate")}
+    further |= {f"{stage}@1-{arm}" for stage in ("rounds", "evaluate_rounds") for arm in ("kd", "tailored")}
     assert project.repro() == further | GATHER
 
 

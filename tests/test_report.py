@@ -32,7 +32,8 @@ from lgtm.report.page import (
 )
 from lgtm.report.statistics import crossed_test, holm, interval
 from stages import report as stage
-from stages.artifacts import DATA, EVALUATION, VALIDATION, cell, write_json
+from stages.artifacts import DATA, VALIDATION, cell, evaluation, write_json
+from stages.gathered import read_predictions, read_results
 
 SEEDS, ARMS = [1, 2, 3], ["ce", "kd", "control", "tailored"]
 PARAMS = Path(__file__).parents[1] / "params.yaml"
@@ -52,10 +53,7 @@ def write_workspace(root, seeds=SEEDS, arms=ARMS, parts=("test",), metrics=("acc
     write_json(root / DATA / "summary.json", {"roles": roles})
     write_json(root / DATA / "task.json", {"labels": ["bad", "good"], "metrics": list(metrics)})
 
-    (root / EVALUATION).mkdir()
-    results = _results(random, seeds, arms, parts, metrics)
-    pd.DataFrame(results).to_parquet(root / EVALUATION / "results.parquet")
-    _predictions(results, metrics[0]).to_parquet(root / EVALUATION / "predictions.parquet")
+    write_evaluation(root, _results(random, seeds, arms, parts, metrics), metrics[0])
 
     for seed, arm in product(seeds, arms):
         taught = {"teacher": {"forward": 300, "backward": 100, "weights": 9}} if arm == "tailored" else {}
@@ -77,6 +75,18 @@ def write_workspace(root, seeds=SEEDS, arms=ARMS, parts=("test",), metrics=("acc
             _curve(root, random, metrics[0], MEANS[arm], 240, 6, seed, arm, "student")
             if arm in ("control", "tailored"):
                 _curve(root, random, metrics[0], 0.9, 80, 2, seed, arm, "teacher")
+
+
+def write_evaluation(root, results, metric):
+    """Write what evaluate leaves of these measurements, a folder per seed and arm."""
+    predictions = _predictions(results, metric)
+    for (seed, arm), rows in pd.DataFrame(results).groupby(["seed", "arm"], sort=False):
+        folder = root / evaluation(seed, arm)
+        folder.mkdir(parents=True, exist_ok=True)
+        rows.drop(columns=["seed", "arm"]).to_parquet(folder / "results.parquet")
+        own = predictions[(predictions["seed"] == seed) & (predictions["arm"] == arm)]
+        for model, said in own.groupby("model"):
+            said.drop(columns=["seed", "arm", "model"]).to_parquet(folder / f"{model}.parquet")
 
 
 def _validation(random, flips):
@@ -216,7 +226,7 @@ def test_the_report(reported):
     assert list(metrics["differences"]) == [
         "ce-kd", "control-kd", "tailored-kd", "ce-control", "tailored-control"
     ]  # fmt: skip
-    results = pd.read_parquet(EVALUATION / "results.parquet")
+    results = read_results(SEEDS, ARMS)
     kd = results.query("arm == 'kd' and metric == 'accuracy'")["value"]
     assert metrics["arms"]["kd"]["accuracy"]["mean"] == pytest.approx(kd.mean())
     difference = metrics["differences"]["tailored-kd"]["accuracy"]
@@ -257,14 +267,9 @@ def test_what_is_not_listed_leaves_no_trace(workspace, tmp_path):
     stage.main()
     expected = written()
     # The same cells with others beside them.
-    results = pd.read_parquet(EVALUATION / "results.parquet")
-    predictions = pd.read_parquet(EVALUATION / "predictions.parquet")
-    others = [predictions.assign(seed=9, predicted=0), predictions.assign(arm="tailored", predicted=0)]
-    pd.concat([*others, predictions]).drop_duplicates(["seed", "arm", "model", "sample_id"]).to_parquet(
-        EVALUATION / "predictions.parquet"
-    )
-    stale = [results.assign(seed=9, value=0.0), results[results["arm"] == "kd"].assign(arm="tailored", value=0.0)]
-    pd.concat([*stale, results]).to_parquet(EVALUATION / "results.parquet")
+    results = read_results([1], ["kd"]).query("arm == 'kd'")
+    stale = [results.assign(seed=seed, arm=arm, value=0.0) for seed, arm in ((9, "kd"), (1, "tailored"))]
+    write_evaluation(Path(), pd.concat(stale).to_dict("records"), "accuracy")
     cell(9, "influence").mkdir(parents=True)
     stage.main()
     assert written() == expected
@@ -288,8 +293,8 @@ def test_a_dropped_seed_and_arm_vanish_from_every_output(reports, tmp_path, monk
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"seeds": [1, 2, 3, 4]}, "no teacher of warmup, seed 4"),
-        ({"arms": ["ce", "kd", "tailored"]}, "no student of tailored, seed 1"),
+        ({"seeds": [1, 2, 3, 4]}, "work/evaluation/4/warmup/results.parquet: not there"),
+        ({"arms": ["ce", "kd", "tailored"]}, "work/evaluation/1/tailored/results.parquet: not there"),
     ],
 )
 def test_a_listed_cell_that_is_missing_is_an_error(workspace, change, message):
@@ -304,8 +309,8 @@ def test_a_listed_cell_that_is_missing_is_an_error(workspace, change, message):
 @pytest.mark.parametrize(
     "path",
     [
-        EVALUATION / "results.parquet",
-        EVALUATION / "predictions.parquet",
+        evaluation(2, "kd") / "results.parquet",
+        evaluation(2, "kd") / "student.parquet",
         cell(2, "influence") / "influence.parquet",
         VALIDATION / "2/validation.json",
         cell(3, "kd", "student") / "live/plots/metrics/selection/accuracy.tsv",
@@ -321,7 +326,7 @@ def test_a_missing_file_is_named_and_nothing_is_written(workspace, path):
 
 def test_a_teacher_missing_for_one_seed_is_an_error(workspace):
     workspace()
-    results = pd.read_parquet(EVALUATION / "results.parquet")
+    results = read_results(SEEDS, ARMS)
     gone = (results["model"] == "teacher") & (results["arm"] == "tailored") & (results["seed"] == 2)
     with pytest.raises(UserError, match="no teacher of tailored, seed 2"):
         select_cells(results[~gone], SEEDS, ARMS)
@@ -433,7 +438,7 @@ def test_the_tests_are_those_of_the_first_part_and_corrected_together(reported):
     metrics, _, page = read_reports()
     tests = metrics["tests"]
     assert list(tests) == list(metrics["differences"])
-    predictions = pd.read_parquet(EVALUATION / "predictions.parquet").query("model == 'student' and part == 'matched'")
+    predictions = read_predictions(SEEDS, ARMS).query("part == 'matched'")
     right = predictions.assign(right=predictions["predicted"] == predictions["label"]).set_index(["seed", "sample_id"])
     tailored, kd = (right.loc[right["arm"] == arm, "right"].astype(float) for arm in ("tailored", "kd"))
     accuracy, p = crossed_test(tailored - kd)
@@ -445,8 +450,8 @@ def test_the_tests_are_those_of_the_first_part_and_corrected_together(reported):
 
 def test_a_missing_prediction_is_an_error(workspace):
     workspace()
-    predictions = pd.read_parquet(EVALUATION / "predictions.parquet")
-    chosen = (predictions["arm"] == "kd") & (predictions["model"] == "student") & (predictions["seed"] == 2)
+    predictions = read_predictions(SEEDS, ARMS)
+    chosen = (predictions["arm"] == "kd") & (predictions["seed"] == 2)
     one = predictions[chosen].index[:1]
     for lacking in (predictions[~chosen], predictions[~(chosen & predictions.index.isin(one))]):
         with pytest.raises(UserError, match="lacks predictions") as error:

@@ -63,7 +63,7 @@ def edit(params: dict, changes: dict) -> None:
 def settings(**changes) -> dict:
     """The content of params.yaml with the tiny task and short trainings."""
     params = read_yaml(ROOT / "params.yaml")
-    edit(params, {"task": "tiny", "pair": "tiny", "evaluate.latency_repeats": 2, "evaluate.leaderboard": True})
+    edit(params, {"task": "tiny", "pair": "tiny", "evaluate.leaderboard": True})
     for section in ("teacher_warmup", "student_warmup", "distill", "teacher_tailored.retrain"):
         edit(params, {f"{section}.epochs": 1, f"{section}.evaluations": 1, f"{section}.batch_size": 16})
     edit(params, {"validation.subsets": 10, "validation.removals": [0.3], "validation.repeats": 1})

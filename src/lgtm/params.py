@@ -133,11 +133,10 @@ class Rounds(Strict):
 
 
 class Evaluate(Strict):
-    """Prediction on the test role and for the task's leaderboard, and the latency measurement."""
+    """Prediction on the test role and for the task's leaderboard."""
 
     batch_size: Count
     leaderboard: bool
-    latency_repeats: Count
 
 
 class Report(Strict):

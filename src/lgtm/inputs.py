@@ -1,0 +1,40 @@
+"""What a process has read, held against the files when it ends.
+
+DVC records the parameters, cards, data and code of a stage as they are when the stage ends; the stage read them when it
+began. Where they changed in between, the record would be of a run that never was, which the cache would hand out later.
+"""
+
+import hashlib
+import sys
+from pathlib import Path
+
+Digest = str
+_read: dict[Path, Digest] = {}
+
+
+def watch(path: Path) -> None:
+    """Remember a file as it is now: call it before reading what a result depends on."""
+    _read.setdefault(path.absolute(), digest(path))
+
+
+def altered(code: dict[Path, Digest]) -> list[Path]:
+    """Watched files and imported modules that are no longer as they were read.
+
+    code: of code_under, from before the imports. A module that was not imported may change at will.
+    """
+    imported = {
+        Path(module.__file__).absolute() for module in list(sys.modules.values()) if getattr(module, "__file__", None)
+    }
+    before = _read | {path: known for path, known in code.items() if path in imported}
+    return sorted(path for path, known in before.items() if not path.is_file() or digest(path) != known)
+
+
+def code_under(*folders: Path) -> dict[Path, Digest]:
+    """The Python files in these folders as they are now."""
+    return {path: digest(path) for folder in folders for path in folder.absolute().rglob("*.py")}
+
+
+def digest(path: Path) -> Digest:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
