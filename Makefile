@@ -21,11 +21,11 @@ timings: $(VENV)/.installed
 	PYTHONPATH=src python -m benchmarks.timings
 
 compare: $(VENV)/.installed
-	dvc exp show --only-changed --drop '.*/|Created|State|Executor|checkpoints|selection\.|seconds\.|.*ms_per'
+	@PYTHONPATH=src python -m lgtm.compare
 
-# The test's figures are the columns without a dot: whoever chooses does not see them.
+# Whoever chooses does not see the test's figures.
 tune: $(VENV)/.installed
-	dvc exp show --only-changed --drop '(?!(Experiment|task|pair)$$)[^.]*$$|.*/|.*ms_per|seconds\.|selection.metric'
+	@PYTHONPATH=src python -m lgtm.compare --on selection
 
 # requirements.lock is exact; torch comes from it in the build that fits the machine.
 $(VENV)/.installed: requirements.lock

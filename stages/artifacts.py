@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lgtm.config import read_yaml, settings_of
 from lgtm.errors import UserError
 from lgtm.inputs import digest
 
@@ -101,6 +102,13 @@ def write_json(path: Path, content: Any) -> None:
     """Write indented JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_figures(path: Path, figures: dict[str, Any]) -> None:
+    """Write a run's few figures with the digest of the settings that they are of: lgtm.compare shows no others."""
+    params = read_yaml("params.yaml")
+    cards = Path("pairs") / f"{params['pair']}.yaml", Path("tasks") / params["task"] / "task.yaml"
+    write_json(path, {"of": settings_of(params, *map(read_yaml, cards))} | figures)
 
 
 def read_cost(folder: Path) -> dict[str, dict[str, int]]:

@@ -35,7 +35,7 @@ from lgtm.report.plots import (
     rounds_figure,
     validation_figure,
 )
-from stages.artifacts import REPORTS, read_role, read_summary, read_task, write_json
+from stages.artifacts import REPORTS, read_role, read_summary, read_task, write_figures, write_json
 from stages.gathered import read_costs, read_curves, read_predictions, read_results, read_scores, read_validation
 
 FIGURES = REPORTS / "figures"
@@ -100,4 +100,4 @@ def main() -> None:
     distillation_curves(curves, params.arms).to_csv(REPORTS / "curves.csv", index=False)
     (REPORTS / "results.md").write_text(page, encoding="utf-8")
     write_json(REPORTS / "metrics.json", metrics)
-    write_json(REPORTS / "summary.json", headline(metrics, official))
+    write_figures(REPORTS / "summary.json", headline(metrics, official))

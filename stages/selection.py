@@ -3,7 +3,7 @@
 from statistics import mean
 
 from lgtm.params import load_params
-from stages.artifacts import REPORTS, cell, read_curve, read_task, write_json
+from stages.artifacts import REPORTS, cell, read_curve, read_task, write_figures
 
 
 def main() -> None:
@@ -15,4 +15,4 @@ def main() -> None:
         return values.max() if params.distill.keep == "best" else values.iloc[-1]
 
     arms = {arm: round(100 * mean(kept(seed, arm) for seed in params.seeds), 2) for arm in params.arms}
-    write_json(REPORTS / "selection.json", {"selection": {"metric": metric} | arms})
+    write_figures(REPORTS / "selection.json", {"selection": {"metric": metric} | arms})

@@ -37,7 +37,7 @@ def cells(stage: dict) -> list[dict]:
 def paths(entries: list, cell: dict) -> list[Path]:
     """Paths of deps or outs with the templates filled in; code left out."""
     names = [name for entry in entries for name in ([entry] if isinstance(entry, str) else entry)]
-    for key, value in {"task": "tiny", **{f"item.{key}": value for key, value in cell.items()}}.items():
+    for key, value in {"task": "tiny", "pair": "tiny", **{f"item.{key}": value for key, value in cell.items()}}.items():
         names = [name.replace(f"${{{key}}}", str(value)) for name in names]
     return [Path(name) for name in names if not name.endswith(".py")]
 
@@ -47,7 +47,8 @@ def test_stages_need_no_more_than_they_declare_and_so_no_arm_sees_the_test(home,
     for name, stage in STAGES.items():
         for cell in cells(stage):
             alone = tmp_path_factory.mktemp(name)
-            for path in [Path("params.yaml"), Path("pairs"), *paths(stage["deps"], cell)]:
+            cards = [card for entry in stage["params"] if isinstance(entry, dict) for card in entry]
+            for path in {Path("params.yaml"), *paths([*cards, *stage["deps"]], cell)}:
                 (alone / path).parent.mkdir(parents=True, exist_ok=True)
                 (alone / path).symlink_to(home / path)
             monkeypatch.chdir(alone)

@@ -46,6 +46,9 @@ def write_workspace(root, seeds=SEEDS, arms=ARMS, parts=("test",), metrics=("acc
     random = np.random.default_rng(0)
     params = read_yaml(PARAMS) | {"seeds": list(seeds), "arms": list(arms)}
     (root / "params.yaml").write_text(yaml.safe_dump(params))
+    for card in (f"pairs/{params['pair']}.yaml", f"tasks/{params['task']}/task.yaml"):
+        (root / card).parent.mkdir(parents=True)
+        shutil.copyfile(PARAMS.parent / card, root / card)
     train = _train(random, flips, text_pair)
     (root / DATA).mkdir(parents=True)
     train.to_parquet(root / DATA / "train.parquet")
@@ -234,7 +237,7 @@ def test_the_report(reported):
     assert difference["mean"] == pytest.approx(means[0] - means[1])
     assert difference["n"] == 3
 
-    assert list(summary) == ["metric", *ARMS, "tailored-kd", "tailored-control"]
+    assert list(summary) == ["of", "metric", *ARMS, "tailored-kd", "tailored-control"]
     assert summary["kd"] == round(100 * kd.mean(), 2)
     mean, margin, p = map(float, re.split(" ± |, p ", summary["tailored-kd"].replace("−", "-")))
     assert p == pytest.approx(metrics["tests"]["tailored-kd"]["p_holm"], abs=0.005)
@@ -345,7 +348,7 @@ def test_one_seed_one_arm_no_flips(workspace):
     metrics, summary, page = read_reports()
     assert metrics["arms"]["ce"]["accuracy"]["low"] is None
     assert list(metrics["influence"]) == ["share_helpful"]
-    assert list(summary) == ["metric", "ce"]
+    assert list(summary) == ["of", "metric", "ce"]
     assert {path.name for path in stage.FIGURES.iterdir()} == FIGURES - {"differences.png"}
     assert "nothing to compare" in page
     assert "differences.png" not in page

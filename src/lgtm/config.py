@@ -4,6 +4,8 @@ The schemas have no defaults for values that change a result: what is not in the
 dvc.yaml leave this module and the schemas out of the stages' dependencies.
 """
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,14 +36,26 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
         raise UserError(f"{path}: no such file")
     watch(path)
     try:
-        data = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except YAMLError as error:
-        raise UserError(f"{path}: not valid YAML: {one_line(error)}") from error
+        return parse_yaml(path.read_text(encoding="utf-8"), path)
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text (byte {error.start})") from error
+
+
+def parse_yaml(text: str, path: Path) -> dict[str, Any]:
+    """The YAML mapping in the text of a file. Raises UserError as read_yaml does."""
+    try:
+        data = YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        raise UserError(f"{path}: not valid YAML: {one_line(error)}") from error
     if not isinstance(data, dict):
         raise UserError(f"{path}: expected a mapping of keys to values, found {type(data).__name__}")
     return data
+
+
+def settings_of(params: dict, pair: dict, task: dict) -> str:
+    """A short digest of all that a user sets: the contents of params.yaml and of the two cards that it names."""
+    content = json.dumps([params, pair, task], sort_keys=True, default=str)
+    return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
 def parse(schema: type[Schema], data: Any, path: Path | str, prefix: str = "") -> Schema:
