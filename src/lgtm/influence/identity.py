@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.func import functional_call
 from torch.nn import functional as F
+from torch.nn.utils import get_total_norm
 
-from lgtm.influence.direction import Direction, length
+from lgtm.influence.direction import Direction
 from lgtm.networks.losses import inputs_of
 
 
@@ -124,7 +125,7 @@ def moves_head_alone(model: nn.Module, direction: Iterable[str]) -> bool:
 
 
 def _finite_difference(model, direction, step_size):
-    epsilon = step_size * length(model.get_parameter(name) for name in direction).item()
+    epsilon = step_size * get_total_norm([model.get_parameter(name) for name in direction]).item()
     ahead, behind = (_moved(model, direction, step) for step in (epsilon, -epsilon))
 
     def differentiate(inputs):
