@@ -10,7 +10,12 @@ probabilities p_T; the feedback set F. All conventions of sign and scale stand h
 * logit tangent          ṡ_i = d/dε s_i(θ + εv) at ε = 0
 * the key identity       I_i = Σ_c ∂ℓ_i/∂s_c ṡ_i,c = (1 − α) T Σ_c (p_S^(T) − p_T^(T))_c ṡ_i,c + α Σ_c (p_S − y)_c ṡ_i,c
 
-So s and ṡ, N × C each, are enough for the influence under any teacher, and it is differentiable in the teacher.
+So s and ṡ, N × C each, are enough for the influence under any teacher, and it is differentiable in the teacher. T and α
+are those of the loss that the student is distilled with, unless a run scores another one (params.Params.scored_loss).
+
+* unit of λ              ṡ centred over the classes, divided by its root mean square over train (unit_scale)
+* tailored teacher       minimises anchor − λ mean_i I_i, the warm anchor being T² KL(p_T^(T) ‖ p_warm^(T)) (losses.py)
+* its optimum            z = z_warm − λ (1 − α) ṡ for every T: only ℓ's soft part hears the teacher (arms/tilted.py)
 """
 
 from collections.abc import Iterable, Iterator
