@@ -74,7 +74,7 @@ class WarmStudent:
 
     def __init__(self, params: Params, seed: int):
         make_deterministic(seed)
-        self.seed, self.scored = seed, params.influence
+        self.seed, self.scored = seed, params.scored_loss
         self.folder = cell(seed, "student")
         self.train = read_role("train")
         self.teacher_logits = torch.from_numpy(read_matrix(cell(seed, "teacher") / "targets.parquet", "logits"))
