@@ -25,12 +25,13 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from benchmarks.memory import peak_memory
 from benchmarks.peers import Loss, distillation_loss, kronfluence, missing, tracin
 from lgtm.errors import UserError
-from lgtm.influence.direction import Direction, feedback_gradient, feedback_loss, length, normalise, scope_parameters
+from lgtm.influence.direction import Direction, feedback_gradient, feedback_loss, normalise, scope_parameters
 from lgtm.influence.identity import distillation_influence, tangents
 from lgtm.networks.encoding import EncodedTexts, ordered_batches
 from lgtm.networks.losses import inputs_of
@@ -129,7 +130,7 @@ class Setting:
 
     def peers(self) -> dict[str, Callable[[], Iterator[Tensor]]]:
         """The loop, and the other libraries that are installed, over all parameters; a library scores all at once."""
-        scale = length(self.gradients["all"].values())
+        scale = get_total_norm(list(self.gradients["all"].values()))
         data = (self.fused, self.train, self.loss(), self.feedback, BATCH)
         found = {LOOP: lambda: self.autograd_loop("all")}
         if not missing("kronfluence"):

@@ -75,7 +75,7 @@ class WarmStudent:
 
     def __init__(self, params: Params, seed: int):
         make_deterministic(seed)
-        self.seed, self.scored = seed, params.influence
+        self.seed, self.scored = seed, params.scored_loss
         self.folder = cell(seed, "student")
         self.train = read_role("train")
         self.teacher_logits = torch.from_numpy(read_matrix(cell(seed, "teacher") / "targets.parquet", "logits"))
@@ -139,6 +139,8 @@ def table(rows: pd.DataFrame, measures: dict[str, str] = MEASURES) -> str:
     """Means over seeds with their intervals, in %, a line per method. rows: measures by (method, seed)."""
 
     def shown(values: pd.Series) -> str:
+        if values.isna().all():
+            return "–"
         found = interval(100 * values)
         between = "" if found["low"] is None else f" [{found['low']:.1f}, {found['high']:.1f}]"
         return f"{found['mean']:.1f}{between}"

@@ -235,11 +235,12 @@ def test_the_tentative_step_is_the_one_that_adamw_takes_next():
     optimizer = adamw(model)
     generator = torch.Generator().manual_seed(0)
     for _ in range(3):
-        parameters = {name: p for name, p in model.named_parameters()}
+        parameters = dict(model.named_parameters())
         gradients = {name: torch.randn(p.shape, generator=generator) for name, p in parameters.items()}
-        ahead = tentative_step("adamw", optimizer, parameters, gradients)
+        ahead = tentative_step("adamw", optimizer, parameters, gradients.values(), max_grad_norm=1.0)
         for name, parameter in parameters.items():
             parameter.grad = gradients[name]
+        torch.nn.utils.clip_grad_norm_(parameters.values(), 1.0)
         optimizer.step()
         for name, parameter in parameters.items():
             torch.testing.assert_close(ahead[name], parameter)

@@ -13,6 +13,7 @@ import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import get_total_norm
 
 from lgtm.networks.losses import inputs_of
 
@@ -115,12 +116,7 @@ def precondition(direction: Direction, second_moments: Direction) -> Direction:
 
 def normalise(direction: Direction) -> Direction:
     """The direction scaled to unit length. Raises ValueError when it is zero or not finite."""
-    norm = length(direction.values())
+    norm = get_total_norm(list(direction.values()))
     if not torch.isfinite(norm) or norm == 0:
         raise ValueError(f"the feedback gradient has length {norm.item()}")
     return {name: value / norm for name, value in direction.items()}
-
-
-def length(values: Iterable[Tensor]) -> Tensor:
-    """Euclidean length of several tensors taken as one vector."""
-    return torch.stack([value.norm() for value in values]).norm()
