@@ -164,7 +164,7 @@ def _surplus(rows: pd.DataFrame, role: str, limit: int | None, seed: int) -> pd.
 def _cut(rows: pd.DataFrame, role: str, count: int, seed: int) -> pd.DataFrame:
     """Move about `count` rows, with the classes in proportion, from train to `role`: whole groups, so never more."""
     train = rows[rows["role"] == "train"]
-    groups = np.unique(train["group"])
+    groups = np.flatnonzero(np.bincount(train["group"]))
     groups = groups[_generator(seed, role).permutation(len(groups))]
     chosen = _first_fit(train["group"], train["label"], groups, _quotas(train["label"].value_counts(), count))
     # Groups of several classes leave a little of every quota, large ones much: what still fits, whatever its classes.
@@ -181,15 +181,15 @@ def _first_fit(group: pd.Series, stratum: pd.Series, order: np.ndarray, quotas: 
     """
     sizes = group.groupby([group, stratum]).size()
     of_group, of_stratum = (sizes.index.get_level_values(level).to_numpy() for level in (0, 1))
-    starts, stops = (np.searchsorted(of_group, order, side).tolist() for side in ("left", "right"))
     parts = list(zip(of_stratum.tolist(), sizes.tolist(), strict=True))
-    left, room, chosen = quotas.to_dict(), int(quotas.sum()), []
-    for name, start, stop in zip(order.tolist(), starts, stops, strict=True):
-        if not room:
-            break
-        if all(rows <= left[index] for index, rows in parts[start:stop]):
-            chosen.append(name)
-            for index, rows in parts[start:stop]:
+    first = np.concatenate([[0], np.bincount(of_group).cumsum()])
+    spans = zip(order.tolist(), first[order].tolist(), first[order + 1].tolist(), strict=True)
+    left, room, chosen = quotas.to_dict(), quotas.sum(), []
+    while room and (span := next(spans, None)):
+        own = parts[span[1] : span[2]]
+        if all(rows <= left[index] for index, rows in own):
+            chosen.append(span[0])
+            for index, rows in own:
                 left[index] -= rows
                 room -= rows
     return chosen
