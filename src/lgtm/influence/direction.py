@@ -102,7 +102,9 @@ def feedback_gradient(
     count = 0
     for batch in batches:
         loss = loss_sum(model(**inputs_of(batch)).logits, batch["labels"])
-        for sum_, gradient in zip(total, torch.autograd.grad(loss, chosen), strict=True):
+        # Some networks carry weights that no loss reaches; they do not move.
+        gradients = torch.autograd.grad(loss, chosen, allow_unused=True, materialize_grads=True)
+        for sum_, gradient in zip(total, gradients, strict=True):
             sum_ += gradient
         count += len(batch["labels"])
     return {name: gradient / count for name, gradient in zip(names, total, strict=True)}

@@ -104,7 +104,14 @@ class CoTeacher:
         """The student's logits and logit tangents on the batch, in the direction of its next feedback gradient."""
         parameters = {name: value for name, value in self.student.named_parameters() if value.requires_grad}
         # The graph stays: the student's own step goes back through it once more.
-        gradients = torch.autograd.grad(self.loss(outputs, batch), list(parameters.values()), retain_graph=True)
+        # Some networks carry weights that no loss reaches: zero there.
+        gradients = torch.autograd.grad(
+            self.loss(outputs, batch),
+            list(parameters.values()),
+            retain_graph=True,
+            allow_unused=True,
+            materialize_grads=True,
+        )
         clipped = dict(zip(parameters, _clip(gradients, self.settings.max_grad_norm), strict=True))
         moved = tentative_step(self.method.influence.pilot, optimizer, parameters, clipped)
         self.student.eval()
@@ -124,7 +131,9 @@ class CoTeacher:
         batch = _to(next(iter(weights.values())).device, next(self.feedback))
         logits = functional_call(self.student, weights, (), inputs_of(batch)).logits
         loss = F.cross_entropy(logits, batch["labels"])
-        return dict(zip(weights, torch.autograd.grad(loss, list(weights.values())), strict=True))
+        leaves = list(weights.values())
+        gradients = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
+        return dict(zip(weights, gradients, strict=True))
 
     def _step(self) -> int:
         return self.descent.scheduler.last_epoch + 1
