@@ -38,7 +38,14 @@ SUPPORTED = {
     "eurobert": USUAL | {"num_key_value_heads": 2, "head_dim": 8},
     "flaubert": XLM,
     "fnet": {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 3, **POSITIONS},
-    "funnel": {"block_sizes": [1, 1], "d_model": 16, "n_head": 2, "d_head": 8, "d_inner": 32, "num_decoder_layers": 1},
+    "funnel": {
+        "block_sizes": [1, 1],
+        "d_model": 16,
+        "n_head": 2,
+        "d_head": 8,
+        "d_inner": 32,
+        "architectures": ["FunnelModel"],
+    },
     "gte": USUAL,
     "ibert": USUAL,
     "longformer": USUAL | {"attention_window": [4, 4, 4]},
@@ -49,7 +56,7 @@ SUPPORTED = {
     "modernbert": USUAL | {"global_attn_every_n_layers": 2},
     "mpnet": USUAL,
     "nomic_bert": USUAL | {"head_dim": 8},
-    "nystromformer": USUAL | {"num_landmarks": 4},
+    "nystromformer": USUAL,
     "rembert": USUAL | {"input_embedding_size": 8, "output_embedding_size": 8},
     "roberta": USUAL,
     "roberta-prelayernorm": USUAL,
@@ -62,10 +69,8 @@ SUPPORTED = {
     "xlm-roberta-xl": USUAL,
     "xlnet": {"d_model": 16, "n_layer": 3, "n_head": 2, "d_inner": 32},
     "xmod": USUAL | {"languages": ["en_XX", "de_DE", "fr_XX"], "default_language": "en_XX"},
-    "yoso": USUAL,
 }
-NO_LAYERS_TO_CHOOSE = {"funnel"}
-TOKENIZER = tiny.tokenizer()
+UNCUTTABLE = {"flaubert": "list index", "funnel": "This model does not support", "xlm": "list index"}
 TRAIN, FEEDBACK = tiny.table(16), tiny.table(8)
 SETTINGS = SimpleNamespace(
     epochs=1, batch_size=8, warmup_ratio=0.0, weight_decay=0.01, max_grad_norm=1.0, evaluations=1, keep="last"
@@ -75,11 +80,14 @@ SETTINGS = SimpleNamespace(
 def save_checkpoint(kind, folder, **fields):
     torch.manual_seed(0)
     encoder = AutoModel.from_config(AutoConfig.for_model(kind, **fields, vocab_size=100, pad_token_id=0))
-    # Far from the start, where all that a network says is nearly the same.
+    # Far from the start, where all that it says is nearly the same.
     for parameter in encoder.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter)
     encoder.save_pretrained(folder)
-    TOKENIZER.save_pretrained(folder)
+    tokenizer = tiny.tokenizer()
+    if kind == "mpnet":
+        tokenizer.pad_token = "[UNK]"  # token 1, from which it counts positions whatever its configuration says
+    tokenizer.save_pretrained(folder)
 
 
 def write_start(folder, out, layers=None):
@@ -118,18 +126,21 @@ def test_an_architecture_from_its_checkpoint_to_its_tangents(kind, tmp_path):
     model.save_pretrained(tmp_path / "trained")
     np.testing.assert_array_equal(predict(classifier(tmp_path / "trained", tiny.LABELS), train, 16), logits)
 
+    model.double()  # a difference of fp32 logits of texts that are nearly alike has few digits
     loss = feedback_loss("margin", torch.zeros(8, 2), torch.tensor(feedback.labels))
     batches = list(ordered_batches(feedback, 4, by_length(feedback), torch.device("cpu")))
     for scope in ("head", "all"):
         gradient = feedback_gradient(model, batches, scope_parameters(model, scope), loss)
         assert normalise(precondition(gradient, fitted.second_moments))
-        found = tangents(model, batches, normalise(gradient), method="finite_difference", step_size=1e-3)
+        found = tangents(model, batches, normalise(gradient), method="finite_difference", step_size=1e-6)
         # The margin is linear in the logits: along its own gradient it grows by the gradient's length.
-        slope = sum(loss(derivative, batch["labels"]) for (_, derivative), batch in zip(found, batches, strict=True)) / 8
-        assert slope.item() == pytest.approx(length(gradient.values()).item(), rel=0.02)
+        slope = (
+            sum(loss(derivative, batch["labels"]) for (_, derivative), batch in zip(found, batches, strict=True)) / 8
+        )
+        assert slope.item() == pytest.approx(length(gradient.values()).item(), rel=5e-3)
 
 
-@pytest.mark.parametrize("kind", sorted(set(SUPPORTED) - NO_LAYERS_TO_CHOOSE))
+@pytest.mark.parametrize("kind", sorted(SUPPORTED.keys() - UNCUTTABLE))
 def test_an_architecture_cut_to_two_of_its_layers(kind, tmp_path):
     save_checkpoint(kind, tmp_path / "checkpoint", **SUPPORTED[kind])
     start = write_start(tmp_path / "checkpoint", tmp_path / "start", layers=[0, 2])
@@ -139,3 +150,12 @@ def test_an_architecture_cut_to_two_of_its_layers(kind, tmp_path):
     with torch.no_grad():
         said, says = (network(**tokens)[0] for network in (start.eval(), built.base_model))
     torch.testing.assert_close(says, said)
+
+
+@pytest.mark.parametrize("kind", UNCUTTABLE)
+def test_an_architecture_whose_layers_cannot_be_chosen(kind, tmp_path):
+    save_checkpoint(kind, tmp_path / "checkpoint", **SUPPORTED[kind])
+    with pytest.raises(
+        UserError, match=rf"card: student.layers: layers \[1\] make no {kind} network: {UNCUTTABLE[kind]}"
+    ):
+        write_start(tmp_path / "checkpoint", tmp_path / "start", layers=[1])

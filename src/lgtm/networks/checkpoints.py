@@ -81,7 +81,7 @@ def _local_copy(checkpoint: str, revision: str | None, field: str) -> Path:
             folder = Path(
                 snapshot_download(checkpoint, revision=revision, allow_patterns=NETWORK_FILES, ignore_patterns=["*/*"])
             )
-        except (OSError, ValueError) as error:
+        except Exception as error:  # of the hub, its cache, or the network between
             raise UserError(f"{field}.checkpoint: cannot load {checkpoint!r}: {one_line(error)}") from error
     if not (folder / WEIGHTS).is_file() and not (folder / INDEX).is_file():
         at = f" at {revision}" if revision else ""
@@ -147,10 +147,12 @@ def _require_tokenizer(tokenizer: PreTrainedTokenizerBase, encoder: PreTrainedMo
         raise UserError(f"{where}: the tokenizer numbers its tokens to {last}, the network's end at {rows - 1}")
 
 
-def keep_layers(encoder: PreTrainedModel, layers: list[int], field: str) -> None:
-    """Keep only the given layers of an encoder, in that order. Raises UserError where they make no network."""
-    config = encoder.config
-    depth = config.num_hidden_layers
+def keep_layers(encoder: PreTrainedModel, layers: list[int], max_length: int, field: str) -> PreTrainedModel:
+    """The encoder made of these of its layers, in that order. Raises UserError where they make no network.
+
+    max_length: of the texts that it has to read as before.
+    """
+    config, depth = encoder.config, encoder.config.num_hidden_layers
     if bad := [layer for layer in layers if layer >= depth]:
         raise UserError(f"{field}.layers: the checkpoint has layers 0 to {depth - 1}, found {bad[0]}")
     _cut_lists(encoder, depth, layers)
@@ -159,15 +161,17 @@ def keep_layers(encoder: PreTrainedModel, layers: list[int], field: str) -> None
             setattr(config, name, [value[layer] for layer in layers])
     try:
         config.num_hidden_layers = len(layers)
-        _require_the_same_again(encoder)
+        return _made_again(encoder, max_length)
     except Exception as error:  # each architecture fails in its own way
-        raise UserError(
-            f"{field}.layers: layers {layers} make no {config.model_type} network: {one_line(error)}"
-        ) from error
+        kind = config.model_type
+        raise UserError(f"{field}.layers: layers {layers} make no {kind} network: {one_line(error)}") from error
 
 
 def _cut_lists(module: nn.Module, depth: int, layers: list[int]) -> None:
-    """Cut the lists of layers, but not lists inside a layer that happen to be as long."""
+    """Cut the lists of layers and their counts, but not lists inside a layer that happen to be as long."""
+    for name, value in list(vars(module).items()):
+        if "layers" in name and value == depth:
+            setattr(module, name, len(layers))
     for name, child in module.named_children():
         if not isinstance(child, nn.ModuleList):
             _cut_lists(child, depth, layers)
@@ -176,15 +180,21 @@ def _cut_lists(module: nn.Module, depth: int, layers: list[int]) -> None:
 
 
 @torch.no_grad()
-def _require_the_same_again(encoder: PreTrainedModel) -> None:
-    """Raise an error unless the encoder's configuration and weights, all that is written of it, make it again.
+def _made_again(encoder: PreTrainedModel, max_length: int) -> PreTrainedModel:
+    """The network that the encoder's configuration and weights make, which are all that is written of it.
 
-    What a layer does may depend on its number: ModernBERT's first has no norm, and some attend to neighbours alone.
+    Raises ValueError where it does not compute the same: what a layer does may depend on its number. ModernBERT's first
+    has no norm, some attend to neighbours alone. Weights that fit no longer and matter for nothing are drawn anew.
     """
     with torch.random.fork_rng(devices=[]):
         again = AutoModel.from_config(encoder.config).eval()
-    again.load_state_dict(encoder.state_dict())
-    tokens = torch.arange(8)[None] % len(encoder.get_input_embeddings().weight)
-    said, says = (network(tokens).last_hidden_state for network in (encoder.eval(), again))
-    if not torch.allclose(said, says, atol=1e-5):
-        raise ValueError("loaded again it computes something else")
+    wanted = again.state_dict()
+    kept = {name: value for name, value in encoder.state_dict().items() if name in wanted}
+    again.load_state_dict(
+        {name: value for name, value in kept.items() if value.shape == wanted[name].shape}, strict=False
+    )
+    tokens = torch.arange(max_length)[None] % len(encoder.get_input_embeddings().weight)
+    was, now = (network(tokens).last_hidden_state for network in (encoder.eval(), again))
+    if not torch.allclose(was, now, atol=1e-5):
+        raise ValueError("what they compute depends on their places in the checkpoint")
+    return again

@@ -25,15 +25,15 @@ class Passes:
         embeddings = model.get_input_embeddings()
         self.weights = sum(parameter.numel() for parameter in model.parameters()) - embeddings.weight.numel()
         self.forward = self.backward = 0
-        embeddings.register_forward_hook(self._count_forward)
+        embeddings.register_forward_pre_hook(self._count_forward)
         model.register_forward_hook(self._count_backward)
 
     def __deepcopy__(self, memo) -> "Passes":
         # A copy of the network that is a step along a direction counts for the network.
         return self
 
-    def _count_forward(self, module, inputs, output):
-        self.forward += len(output)
+    def _count_forward(self, module, inputs):
+        self.forward += len(inputs[0])
 
     def _count_backward(self, module, inputs, outputs):
         if outputs.logits.requires_grad:

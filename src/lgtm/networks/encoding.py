@@ -10,9 +10,8 @@ from tqdm import tqdm
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
-
 # What these say of a text depends on the padding behind it, attention mask or not: theirs is always up to max_length.
-READS_PADDING = {"convbert", "fnet", "mobilebert", "nystromformer", "yoso"}
+READS_PADDING = {"convbert", "fnet", "mobilebert", "nystromformer"}
 
 
 class EncodedTexts(Dataset):

@@ -11,7 +11,6 @@ from transformers import (
     CONFIG_MAPPING,
     MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
     AutoConfig,
-    AutoModel,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedConfig,
@@ -44,11 +43,11 @@ def starting_network(network, tokenizer: PreTrainedTokenizerBase | None, max_len
     else:
         start, tokenizer = load_encoder(network.checkpoint, network.revision, field)
         config = start.config
-        if network.layers is not None:
-            keep_layers(start, network.layers, field)
     positions = _positions(config, tokenizer, field)
     if positions < max_length:
         raise UserError(f"{field}: the network takes {positions} tokens, less than the task's max_length {max_length}")
+    if network.layers is not None:
+        start = keep_layers(start, network.layers, max_length, field)
     return start, suited(tokenizer, config)
 
 
@@ -80,7 +79,7 @@ def _positions(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase, fie
     if rows is None or rows < 0:
         return _whole(tokenizer.model_max_length)
     with torch.device("meta"):
-        network = AutoModel.from_config(config)
+        network = AutoModelForSequenceClassification.from_config(config)
     for name, module in network.named_modules():
         padding = getattr(module, "padding_idx", None)
         if padding is not None and "position" in name and len(module.weight) == rows:
