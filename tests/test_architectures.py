@@ -11,6 +11,7 @@ from transformers import AutoConfig, AutoModel
 from lgtm.errors import UserError
 from lgtm.influence.direction import feedback_gradient, feedback_loss, length, normalise, precondition, scope_parameters
 from lgtm.influence.identity import tangents
+from lgtm.networks.cost import Passes
 from lgtm.networks.encoding import EncodedTexts, by_length, ordered_batches
 from lgtm.networks.losses import LabelLoss
 from lgtm.networks.models import classifier, load_tokenizer, starting_network
@@ -124,7 +125,10 @@ def test_an_architecture_from_its_checkpoint_to_its_tangents(kind, tmp_path):
     assert not np.allclose(logits[0], logits[1])
     np.testing.assert_allclose(predict(model, train, 1), logits, atol=2e-5)
     model.save_pretrained(tmp_path / "trained")
-    np.testing.assert_array_equal(predict(classifier(tmp_path / "trained", tiny.LABELS), train, 16), logits)
+    again = classifier(tmp_path / "trained", tiny.LABELS)
+    passes = Passes(again)
+    np.testing.assert_array_equal(predict(again, train, 16), logits)
+    assert passes.total()["forward"] == 16
 
     model.double()  # a difference of fp32 logits of texts that are nearly alike has few digits
     loss = feedback_loss("margin", torch.zeros(8, 2), torch.tensor(feedback.labels))
@@ -134,10 +138,8 @@ def test_an_architecture_from_its_checkpoint_to_its_tangents(kind, tmp_path):
         assert normalise(precondition(gradient, fitted.second_moments))
         found = tangents(model, batches, normalise(gradient), method="finite_difference", step_size=1e-6)
         # The margin is linear in the logits: along its own gradient it grows by the gradient's length.
-        slope = (
-            sum(loss(derivative, batch["labels"]) for (_, derivative), batch in zip(found, batches, strict=True)) / 8
-        )
-        assert slope.item() == pytest.approx(length(gradient.values()).item(), rel=5e-3)
+        parts = [loss(derivative, batch["labels"]) for (_, derivative), batch in zip(found, batches, strict=True)]
+        assert sum(parts).item() / 8 == pytest.approx(length(gradient.values()).item(), rel=5e-3)
 
 
 @pytest.mark.parametrize("kind", sorted(SUPPORTED.keys() - UNCUTTABLE))
@@ -155,7 +157,25 @@ def test_an_architecture_cut_to_two_of_its_layers(kind, tmp_path):
 @pytest.mark.parametrize("kind", UNCUTTABLE)
 def test_an_architecture_whose_layers_cannot_be_chosen(kind, tmp_path):
     save_checkpoint(kind, tmp_path / "checkpoint", **SUPPORTED[kind])
-    with pytest.raises(
-        UserError, match=rf"card: student.layers: layers \[1\] make no {kind} network: {UNCUTTABLE[kind]}"
-    ):
+    reason = rf"card: student.layers: layers \[1\] make no {kind} network: {UNCUTTABLE[kind]}"
+    with pytest.raises(UserError, match=reason):
         write_start(tmp_path / "checkpoint", tmp_path / "start", layers=[1])
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "layers", "reason"),
+    [
+        ("bert-generation", USUAL, None, "no sequence classifier of a bert-generation network"),
+        ("canine", SIZE, None, "a canine network has no table of token embeddings"),
+        ("esmc", USUAL, [0, 2], "what they compute depends on their places"),
+        ("lilt", USUAL, None, "cannot be multiplied"),  # it wants the places of the words on a page
+        ("modernbert", USUAL, [1, 2], "what they compute depends on their places"),
+        ("mra", USUAL, None, "says the same of different texts"),  # its attention is a CUDA kernel, and zero without
+        ("yoso", USUAL, None, "depends on the padding"),
+    ],
+)
+def test_what_cannot_be_had_is_refused_in_one_line(kind, fields, layers, reason, tmp_path):
+    save_checkpoint(kind, tmp_path / "checkpoint", **fields)
+    with pytest.raises(UserError, match=f"^card: student.*{reason}") as error:
+        write_start(tmp_path / "checkpoint", tmp_path / "start", layers)
+    assert "\n" not in str(error.value)
