@@ -8,6 +8,7 @@ from lgtm.data.roles import assign_roles, plant_noise
 from lgtm.data.sources import read_leaderboard, read_splits
 from lgtm.data.tasks import Leaderboard, load_card
 from lgtm.networks.pairs import load_pair
+from lgtm.networks.trial import try_out
 from lgtm.params import load_params
 from stages.artifacts import DATA, INIT, LEADERBOARD, write_json
 
@@ -52,9 +53,11 @@ def main() -> None:
     LEADERBOARD.mkdir(exist_ok=True)
     leaderboard.to_parquet(LEADERBOARD / "texts.parquet", index=False)
     write_json(LEADERBOARD / "classes.json", written_classes(raw.labels, card.leaderboard))
+    rows = pd.concat(roles.values())
     for name, (network, tokenizer) in networks.items():
         network.save_pretrained(INIT / name)
         tokenizer.save_pretrained(INIT / name)
+        try_out(INIT / name, raw.labels, rows, card.max_length, f"pairs/{params.pair}.yaml: {name}")
 
 
 def written_classes(labels: list[str], leaderboard: Leaderboard | None) -> list[str]:
