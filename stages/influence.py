@@ -24,7 +24,7 @@ from lgtm.influence.identity import combine, moves_head_alone, tangents
 from lgtm.networks.cost import added
 from lgtm.networks.determinism import make_deterministic
 from lgtm.networks.encoding import by_length, ordered_batches
-from lgtm.params import Influence, load_params
+from lgtm.params import Influence, ScoredLoss, load_params
 from stages.artifacts import TableWriter, cell, count_rows, read_chunks, role_path, write_cost, write_json
 from stages.network import Network
 
@@ -34,15 +34,15 @@ TOLERANCE = 1e-2
 
 def main(seed: int) -> None:
     """Write influence, student logits and tangents by sample_id to work/runs/<seed>/influence."""
-    settings = load_params().influence
+    params = load_params()
     make_deterministic(seed)
     folder = cell(seed, "student")
     folders = [*sorted((folder / "checkpoints").glob("*")), folder]
-    checkpoints = [Checkpoint(each, each, settings) for each in folders]
-    score_train(checkpoints, cell(seed, "teacher"), cell(seed, "influence"), settings)
+    checkpoints = [Checkpoint(each, each, params.influence) for each in folders]
+    score_train(checkpoints, cell(seed, "teacher"), cell(seed, "influence"), params.scored_loss)
 
 
-def score_train(checkpoints: list["Checkpoint"], teacher: Path, out: Path, settings: Influence) -> None:
+def score_train(checkpoints: list["Checkpoint"], teacher: Path, out: Path, loss: ScoredLoss) -> None:
     """Score train under a teacher, the folder of its targets. Train is streamed: memory does not grow with its rows."""
     write_json(out / "summary.json", check(checkpoints))
     targets = read_chunks(teacher / "targets.parquet", ["logits"])
@@ -55,8 +55,8 @@ def score_train(checkpoints: list["Checkpoint"], teacher: Path, out: Path, setti
                 [checkpoint.score(rows, progress.update) for checkpoint in checkpoints],
                 torch.from_numpy(np.stack(teacher_rows["logits"])),
                 torch.tensor(rows["label"].to_numpy()),
-                temperature=settings.temperature,
-                hard_label_weight=settings.hard_label_weight,
+                temperature=loss.temperature,
+                hard_label_weight=loss.hard_label_weight,
             )
             table.write(rows["sample_id"], **{name: values.numpy() for name, values in columns.items()})
     write_cost(out, student_scored=added([checkpoint.student.passes.total() for checkpoint in checkpoints]))

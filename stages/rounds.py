@@ -25,7 +25,7 @@ def main(seed: int, arm: str) -> None:
         if not (teacher / "config.json").is_file():
             teacher = cell(seed, "teacher")
         scored = Checkpoint(student, cell(seed, "student"), params.influence)
-        score_train([scored], teacher, out / "influence", params.influence)
+        score_train([scored], teacher, out / "influence", params.scored_loss)
         scores = out / "influence" / "influence.parquet"
         teach(arm, Lesson(round_seed, params, teacher, scores, out / "teacher"))
         distil(Network(student), out / "teacher", params, round_seed, out / "student")

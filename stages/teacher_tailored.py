@@ -23,6 +23,7 @@ class Lesson:
 
     def __init__(self, seed: int, params: Params, teacher: Path, scores: Path, out: Path):
         self.seed, self.params, self.teacher, self.scores, self.out = seed, params, teacher, scores, out
+        self.hard_label_weight = params.scored_loss.hard_label_weight
         self.asked_influence = False  # whether the arm has to bear the cost of scoring
 
     @cached_property
@@ -66,7 +67,7 @@ class Lesson:
         from stages.network import Network
 
         make_deterministic(self.seed)
-        settings = self.params.teacher_tailored.retrain
+        settings, scored = self.params.teacher_tailored.retrain, self.params.scored_loss
         if tangents is None:
             tangents = self.tangents if influence_weight else np.zeros_like(self.warm_logits)
         loss = TailoringLoss(
@@ -76,8 +77,8 @@ class Lesson:
             anchor=settings.anchor,
             student_weight=settings.student_weight,
             influence_weight=influence_weight,
-            temperature=self.params.influence.temperature,
-            hard_label_weight=self.params.influence.hard_label_weight,
+            temperature=scored.temperature,
+            hard_label_weight=scored.hard_label_weight,
             weights=None if weights is None else torch.tensor(weights, dtype=torch.float32),
         )
         rate = load_pair(self.params.pair).teacher.learning_rate * settings.learning_rate_factor

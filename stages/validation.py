@@ -65,7 +65,7 @@ class Retraining:
         self.rate = load_pair(params.pair).student.learning_rate * retrain.learning_rate_factor
         self.student = Network(cell(seed, "student"))
         self.train, self.selection = self.student.encode("train"), self.student.encode("selection")
-        scored = params.influence
+        scored = params.scored_loss
         self.loss = DistillationLoss(torch.tensor(teacher_logits), scored.temperature, scored.hard_label_weight)
 
     def __call__(self, mask: np.ndarray, description: str) -> list[float]:

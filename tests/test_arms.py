@@ -1,15 +1,16 @@
 """What every arm asks of its lesson, and what it hands to the student."""
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from scipy.special import softmax
+from scipy.optimize import minimize
 
 from lgtm.arms.shared.lesson import Targets
 from lgtm.arms.shared.weights import bounded_weights
-from lgtm.networks.losses import DistillationLoss
+from lgtm.networks.losses import DistillationLoss, TailoringLoss
 from lgtm.params import ARM_SETTINGS, ARMS, load_params
 
 RNG = np.random.default_rng(0)
@@ -20,6 +21,7 @@ class Lesson:
     """A lesson of ten samples that notes how a teacher would be retrained."""
 
     seed: int = 3
+    hard_label_weight: float = 0.0
     warm_logits: np.ndarray = field(default_factory=lambda: RNG.normal(size=(10, 3)))
     tangents: np.ndarray = field(default_factory=lambda: RNG.normal(size=(10, 3)))
     influence: np.ndarray = field(default_factory=lambda: RNG.normal(size=10))
@@ -30,8 +32,8 @@ class Lesson:
         return Targets(self.warm_logits + 1, teacher="new")
 
 
-def teach(arm: str, **settings):
-    lesson = Lesson()
+def teach(arm: str, lesson: Lesson | None = None, **settings):
+    lesson = lesson or Lesson()
     return lesson, ARMS[arm].teach(ARM_SETTINGS[arm].model_validate(settings), lesson)
 
 
@@ -63,16 +65,39 @@ def test_shuffled_is_tailored_with_the_tangents_of_other_samples():
     assert not np.array_equal(given, lesson.tangents)
 
 
-def test_tilted_is_the_optimum_of_the_tailoring_objective():
-    lesson, targets = teach("tilted", **{"lambda": 0.7})
-    warm, found = softmax(lesson.warm_logits, -1), softmax(targets.logits, -1)
+def minimised(loss, shape) -> np.ndarray:
+    """The logits at which scipy finds the least loss over all rows, centred over the classes."""
+    batch = {"index": torch.arange(shape[0]), "labels": torch.zeros(shape[0], dtype=torch.long)}
 
-    def objective(p):
-        return (p * np.log(p / warm)).sum(-1) + 0.7 * (p * lesson.tangents).sum(-1)
+    def value_and_gradient(flat):
+        logits = torch.tensor(flat.reshape(shape), requires_grad=True)
+        value = shape[0] * loss(SimpleNamespace(logits=logits), batch)
+        return value.item(), torch.autograd.grad(value, logits)[0].numpy().ravel()
 
-    for _ in range(100):
-        other = softmax(targets.logits + 0.1 * RNG.normal(size=targets.logits.shape), -1)
-        assert (objective(found) <= objective(other)).all()
+    found = minimize(value_and_gradient, np.zeros(shape).ravel(), jac=True, method="BFGS", options={"gtol": 1e-9})
+    return found.x.reshape(shape) - found.x.reshape(shape).mean(-1, keepdims=True)
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+@pytest.mark.parametrize(
+    ("temperature", "mix", "weight"),
+    [(1.0, 0.0, 1.5), (1.0, 0.5, 1.5), (2.0, 0.0, 0.5), (4.0, 0.3, 3.0), (0.5, 0.9, 2)],
+)
+def test_tilted_is_the_optimum_of_tailored_at_every_temperature_and_share_of_labels(temperature, mix, weight, classes):
+    rng = np.random.default_rng(classes)
+    warm, tangents, student = rng.normal(size=(3, 6, classes))
+    tangents -= tangents.mean(-1, keepdims=True)
+    lesson = Lesson(hard_label_weight=mix, warm_logits=warm, tangents=tangents)
+    found = teach("tilted", lesson, **{"lambda": weight})[1].logits
+    loss = TailoringLoss(
+        *map(torch.tensor, (warm, student, tangents)),
+        anchor="warm_teacher",
+        student_weight=0.0,
+        influence_weight=weight,
+        temperature=temperature,
+        hard_label_weight=mix,
+    )
+    np.testing.assert_allclose(found - found.mean(-1, keepdims=True), minimised(loss, warm.shape), atol=1e-4)
 
 
 def test_reweighted_trusts_helpful_labels_more():

@@ -235,11 +235,12 @@ def test_the_tentative_step_is_the_one_that_adamw_takes_next():
     optimizer = adamw(model)
     generator = torch.Generator().manual_seed(0)
     for _ in range(3):
-        parameters = {name: p for name, p in model.named_parameters()}
+        parameters = dict(model.named_parameters())
         gradients = {name: torch.randn(p.shape, generator=generator) for name, p in parameters.items()}
-        ahead = tentative_step("adamw", optimizer, parameters, gradients)
+        ahead = tentative_step("adamw", optimizer, parameters, gradients.values(), max_grad_norm=1.0)
         for name, parameter in parameters.items():
             parameter.grad = gradients[name]
+        torch.nn.utils.clip_grad_norm_(parameters.values(), 1.0)
         optimizer.step()
         for name, parameter in parameters.items():
             torch.testing.assert_close(ahead[name], parameter)
@@ -300,6 +301,21 @@ def test_differences_go_around_what_is_put_around_the_students_forward_pass():
     batch = next(iter(training_batches(pair.train, 8, torch.Generator().manual_seed(SEED))))
     outputs = companion.student(**inputs_of(batch))
     companion(outputs, batch, adamw(pair.student))
+
+
+def test_a_parameter_that_the_student_does_not_use_stays_out_of_it():
+    teachers = []
+    for spare in (False, True):
+        pair = Pair()
+        if spare:
+            pair.student.bert.register_parameter("spare", torch.nn.Parameter(torch.ones(5, dtype=torch.float64)))
+        loss = DistillationLoss(pair.warm_logits.clone(), 2.0, 0.0)
+        batch = next(iter(training_batches(pair.train, 8, torch.Generator().manual_seed(SEED))))
+        companion = pair.co_teacher(ONLINE, loss)
+        companion(pair.student(**inputs_of(batch)), batch, adamw(pair.student))
+        teachers.append(list(pair.teacher.parameters()))
+    for without, with_it in zip(*teachers, strict=True):
+        torch.testing.assert_close(without, with_it)
 
 
 def test_the_same_seed_gives_the_same_bytes():

@@ -80,6 +80,17 @@ def test_a_stage_depends_on_the_code_it_uses(stage):
     assert declared == {name for name in as_declared(used)}
 
 
+def test_who_uses_the_scored_loss_depends_on_all_that_it_is_made_of():
+    asking = {f"stages/{path.name}" for path in (ROOT / "stages").glob("*.py") if ".scored_loss" in path.read_text()}
+    using = {stage for stage in STAGES if asking & reached(ROOT / "stages" / f"{stage}.py")}
+    assert using == {"influence", "validation", "teacher_tailored", "rounds"}
+    for stage in using:
+        declared = {param for param in STAGES[stage]["params"] if isinstance(param, str)}
+        for section in ("influence", "distill"):
+            for name in ("temperature", "hard_label_weight"):
+                assert {section, f"{section}.{name}"} & declared, (stage, section, name)
+
+
 def test_what_marks_a_package_holds_no_code():
     """So no stage has to depend on it."""
     for path in [*(ROOT / "src").rglob("__init__.py"), ROOT / "stages/__init__.py"]:
@@ -131,3 +142,9 @@ def test_only_evaluate_reads_the_test_role():
         calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
         roles = {argument.value for call in calls for argument in call.args if isinstance(argument, ast.Constant)}
         assert ("test" in roles) == (path.stem == "evaluate"), path
+
+
+def test_every_file_fits_in_the_head():
+    for path in [*(ROOT / "src").rglob("*.py"), *(ROOT / "stages").glob("*.py")]:
+        assert len(path.read_text().splitlines()) <= 300, path
+    assert len((ROOT / "dvc.yaml").read_text().splitlines()) <= 200

@@ -8,7 +8,7 @@ import yaml
 from lgtm.config import parse, read_yaml
 from lgtm.errors import UserError
 from lgtm.networks.pairs import PairCard, load_pair
-from lgtm.params import load_params
+from lgtm.params import ScoredLoss, load_params
 
 ROOT = Path(__file__).parents[1]
 
@@ -52,6 +52,14 @@ def test_the_shipped_params_and_pairs_are_valid():
         ({"influence.scope": "heads"}, "influence.scope: should be head, encoder, all, or a list of layer numbers"),
         ({"influence.scope": [0, -1]}, "influence.scope: should be head, encoder, all, or a list of layer numbers"),
         ({"influence.feedback_loss": "hinge"}, "influence.feedback_loss: input should be 'cross_entropy'"),
+        (
+            {"influence.temperature": "distil"},
+            "influence.temperature: should be a number, or distill, the word: as",
+        ),
+        ({"influence.temperature": 0.0}, "influence.temperature: input should be greater than 0 (found 0.0)"),
+        ({"influence.hard_label_weight": 1.5}, "influence.hard_label_weight: input should be less than or equal to 1"),
+        ({"influence.hard_label_weight": True}, "influence.hard_label_weight: input should be a valid number"),
+        ({"distill.temperature": "distill"}, "distill.temperature: input should be a valid number (found 'distill')"),
         ({"validation.subsets": 5}, "validation.subsets: should be 0, which turns it off, or at least 10 (found 5)"),
         ({"validation.removals": [0.3, 0.3]}, "validation.removals: each item may stand in the list once"),
         ({"validation.removals": [1.0]}, "validation.removals.0: input should be less than or equal to 0.9"),
@@ -75,6 +83,19 @@ def test_a_mistake_is_one_line_that_names_the_field(edited, change, message):
     assert str(error.value).startswith(f"{path}: ")
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "temperature", "hard_label_weight"),
+    [
+        ({}, 4.0, 0.3),
+        ({"influence.temperature": 1}, 1.0, 0.3),
+        ({"influence.hard_label_weight": 0.0}, 4.0, 0.0),
+    ],
+)
+def test_the_scored_loss_is_that_of_distill_but_for_what_is_named(edited, changes, temperature, hard_label_weight):
+    params = load_params(edited(**{"distill.temperature": 4.0, "distill.hard_label_weight": 0.3} | changes))
+    assert params.scored_loss == ScoredLoss(temperature, hard_label_weight)
 
 
 def test_numbers_are_read_as_dvc_writes_them(tmp_path):

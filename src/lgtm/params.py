@@ -5,11 +5,22 @@ No field has a default: a key that is not in the file is an error, so the file a
 
 import importlib
 import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, create_model, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SerializeAsAny,
+    WrapValidator,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
 import lgtm.arms
 from lgtm.config import Strict, parse, read_yaml
@@ -21,6 +32,7 @@ NonNegative = Annotated[float, Field(ge=0.0)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 FEWEST_SUBSETS = 10
+DISTILL = "distill"
 
 
 def known_scope(value: Any) -> Any:
@@ -29,6 +41,13 @@ def known_scope(value: Any) -> Any:
     if not layers and value not in ("head", "encoder", "all"):
         raise ValueError("should be head, encoder, all, or a list of layer numbers such as [0, 1]")
     return value
+
+
+def number_or_distill(value: Any, number: Callable[[Any], float]) -> float | str:
+    """A number within its limits, or the word `distill`: the value of that section."""
+    if isinstance(value, str) and value != DISTILL:
+        raise ValueError("should be a number, or distill, the word: as that section has it")
+    return value if value == DISTILL else number(value)
 
 
 def no_repeats(values: list) -> list:
@@ -52,6 +71,7 @@ class Prepare(Strict):
     selection: OpenFraction
     feedback: OpenFraction
     max_train: Count | None
+    max_selection: Count | None
     max_test: Count | None
     seed: Seed
 
@@ -80,14 +100,14 @@ class StudentWarmup(Training):
 
 
 class Influence(Strict):
-    """How the training samples are scored."""
+    """How the training samples are scored. For the loss that is scored, ask Params.scored_loss."""
 
     method: Literal["finite_difference", "forward"]
     scope: Annotated[str | list[int], BeforeValidator(known_scope)]
     feedback_loss: Literal["cross_entropy", "calibrated", "margin"]
     preconditioner: Literal["none", "adamw"]
-    temperature: Positive
-    hard_label_weight: Fraction
+    temperature: SerializeAsAny[Annotated[Positive, WrapValidator(number_or_distill)]]
+    hard_label_weight: SerializeAsAny[Annotated[Fraction, WrapValidator(number_or_distill)]]
     step_size: Positive
     batch_size: Count
 
@@ -164,6 +184,14 @@ TeacherTailored = create_model(
 )
 
 
+@dataclass(frozen=True)
+class ScoredLoss:
+    """A distillation loss: its temperature T and the labels' share α (see lgtm.influence.identity)."""
+
+    temperature: float
+    hard_label_weight: float
+
+
 class Params(Strict):
     """params.yaml as a whole."""
 
@@ -206,6 +234,16 @@ class Params(Strict):
         if cut >= 0.9:
             raise ValueError(f"prepare: test + selection + feedback is {cut:g}; leave 0.1 of the rows to train")
         return self
+
+    @property
+    def scored_loss(self) -> ScoredLoss:
+        """The loss that is scored, tailored for and validated: that of distill, but for what influence names itself."""
+
+        def resolved(name: str) -> float:
+            own = getattr(self.influence, name)
+            return getattr(self.distill, name) if own == DISTILL else own
+
+        return ScoredLoss(resolved("temperature"), resolved("hard_label_weight"))
 
 
 def load_params(path: Path | str = "params.yaml") -> Params:

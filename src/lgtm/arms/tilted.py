@@ -15,5 +15,11 @@ class Settings(Strict):
 
 
 def teach(settings: Settings, lesson: Lesson) -> Targets:
-    """The distribution p with the lowest KL(p ‖ p_warm) − λ · influence, per sample: softmax(warm logits − λ ṡ)."""
-    return Targets(lesson.warm_logits - settings.lambda_ * lesson.tangents)
+    """The teacher with the lowest T² KL(p_T ‖ p_warm) − λ · influence, per sample: warm logits − λ (1 − α) ṡ.
+
+    With p = softmax(z / T), w the warm logits and α the labels' share this is T² KL(p ‖ p_warm) + λ (1 − α) T p·ṡ and a
+    constant. Its derivative in p, T² (z − w) / T + λ (1 − α) T ṡ and a constant, is the same for all classes where
+    z = w − λ (1 − α) ṡ, whatever T is.
+    """
+    share = 1 - lesson.hard_label_weight
+    return Targets(lesson.warm_logits - settings.lambda_ * share * lesson.tangents)

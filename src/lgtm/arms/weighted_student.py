@@ -10,7 +10,7 @@ from lgtm.config import Strict
 
 
 class Settings(Strict):
-    """`slope` of the weights (see lgtm.weights.bounded_weights)."""
+    """`slope` of the weights (see lgtm.arms.shared.weights)."""
 
     slope: Annotated[float, Field(ge=0.0)]
 

@@ -13,6 +13,7 @@ import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import get_total_norm
 
 from lgtm.networks.losses import inputs_of
 
@@ -95,15 +96,18 @@ def best_temperature(logits: Tensor, labels: Tensor) -> float:
 def feedback_gradient(
     model: nn.Module, batches: Iterable[dict[str, Tensor]], names: list[str], loss_sum: LossSum
 ) -> Direction:
-    """Gradient of the mean feedback loss over the batches, by parameter name; the model is in eval mode."""
+    """Gradient of the mean feedback loss over the batches, by parameter name; the model is in eval mode.
+
+    Zero for a parameter that the logits do not depend on; some encoders have such ones.
+    """
     parameters = dict(model.named_parameters())
     chosen = [parameters[name] for name in names]
     total = [torch.zeros_like(parameter) for parameter in chosen]
     count = 0
     for batch in batches:
         loss = loss_sum(model(**inputs_of(batch)).logits, batch["labels"])
-        # Some networks carry weights that no loss reaches; they do not move.
-        gradients = torch.autograd.grad(loss, chosen, allow_unused=True, materialize_grads=True)
+        # Some networks carry weights that no loss reaches: zero there.
+        gradients = torch.autograd.grad(loss, chosen, materialize_grads=True)
         for sum_, gradient in zip(total, gradients, strict=True):
             sum_ += gradient
         count += len(batch["labels"])
@@ -117,12 +121,7 @@ def precondition(direction: Direction, second_moments: Direction) -> Direction:
 
 def normalise(direction: Direction) -> Direction:
     """The direction scaled to unit length. Raises ValueError when it is zero or not finite."""
-    norm = length(direction.values())
+    norm = get_total_norm(list(direction.values()))
     if not torch.isfinite(norm) or norm == 0:
         raise ValueError(f"the feedback gradient has length {norm.item()}")
     return {name: value / norm for name, value in direction.items()}
-
-
-def length(values: Iterable[Tensor]) -> Tensor:
-    """Euclidean length of several tensors taken as one vector."""
-    return torch.stack([value.norm() for value in values]).norm()

@@ -10,7 +10,12 @@ probabilities p_T; the feedback set F. All conventions of sign and scale stand h
 * logit tangent          ṡ_i = d/dε s_i(θ + εv) at ε = 0
 * the key identity       I_i = Σ_c ∂ℓ_i/∂s_c ṡ_i,c = (1 − α) T Σ_c (p_S^(T) − p_T^(T))_c ṡ_i,c + α Σ_c (p_S − y)_c ṡ_i,c
 
-So s and ṡ, N × C each, are enough for the influence under any teacher, and it is differentiable in the teacher.
+So s and ṡ, N × C each, are enough for the influence under any teacher, and it is differentiable in the teacher. T and α
+are those of the loss that the student is distilled with, unless a run scores another one (params.Params.scored_loss).
+
+* unit of λ              ṡ centred over the classes, divided by its root mean square over train (unit_scale)
+* tailored teacher       minimises anchor − λ mean_i I_i, the warm anchor being T² KL(p_T^(T) ‖ p_warm^(T)) (losses.py)
+* its optimum            z = z_warm − λ (1 − α) ṡ for every T: only ℓ's soft part hears the teacher (arms/tilted.py)
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,8 +27,9 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.func import functional_call
 from torch.nn import functional as F
+from torch.nn.utils import get_total_norm
 
-from lgtm.influence.direction import Direction, length
+from lgtm.influence.direction import Direction
 from lgtm.networks.losses import inputs_of
 
 
@@ -124,7 +130,7 @@ def moves_head_alone(model: nn.Module, direction: Iterable[str]) -> bool:
 
 
 def _finite_difference(model, direction, step_size):
-    epsilon = step_size * length(model.get_parameter(name) for name in direction).item()
+    epsilon = step_size * get_total_norm([model.get_parameter(name) for name in direction]).item()
     ahead, behind = (_moved(model, direction, step) for step in (epsilon, -epsilon))
 
     def differentiate(inputs):

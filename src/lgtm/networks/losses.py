@@ -52,7 +52,7 @@ class DistillationLoss(Loss):
         """Scalar loss of a batch."""
         temperature, mix = self.temperature, self.hard_label_weight
         teacher = self.teacher_logits[batch["index"]]
-        soft = _kl(teacher / temperature, outputs.logits / temperature) * temperature**2
+        soft = _kl(teacher, outputs.logits, temperature)
         hard = F.cross_entropy(outputs.logits, batch["labels"], reduction="none")
         return _mean((1 - mix) * soft + mix * hard, self.weights, batch)
 
@@ -87,11 +87,12 @@ class HiddenMatching(Loss):
 class TailoringLoss(Loss):
     """The tailored teacher's loss at a frozen student: anchor + β KL(p_T ‖ p_S) − λ · mean influence.
 
-    The anchor is CE with the labels (the paper's), or KL(p_T ‖ p_warm), which holds the teacher to its warm self. The
-    influence of sample i is (1 − α) T Σ_c (p_S,c − p_T,c) ṡ_c plus what does not depend on the teacher, so only
-    −(1 − α) T p_T·ṡ enters. With the warm anchor and T = 1 the optimum per sample is warm_logits − λ ṡ.
+    The anchor is CE with the labels (the paper's), or KL(p_T ‖ p_warm), which holds the teacher to its warm self. Both
+    KL are at the temperature T at which the student hears the teacher, times T² as in the student's loss. The influence
+    of sample i is (1 − α) T Σ_c (p_S,c − p_T,c) ṡ_c plus what does not depend on the teacher, so only −(1 − α) T p_T·ṡ
+    enters. With the warm anchor and β = 0 the optimum per sample is warm_logits − λ (1 − α) ṡ (see arms/tilted.py).
 
-    warm_logits, student_logits, tangents: N × C; tangents in units of their own scale (see influence.unit_scale).
+    warm_logits, student_logits, tangents: N × C; tangents in units of their own scale (see identity.unit_scale).
     weights: of the samples in the anchor (N, mean 1); None for all alike.
     """
 
@@ -121,16 +122,16 @@ class TailoringLoss(Loss):
 
     def forward(self, outputs, batch) -> Tensor:
         """Scalar loss of a batch."""
-        index, logits = batch["index"], outputs.logits
+        index, logits, temperature = batch["index"], outputs.logits, self.temperature
         if self.anchor == "labels":
             anchor = F.cross_entropy(logits, batch["labels"], reduction="none")
         else:
-            anchor = _kl(logits, self.warm_logits[index])
+            anchor = _kl(logits, self.warm_logits[index], temperature)
         loss = _mean(anchor, self.weights, batch)
         if self.student_weight:
-            loss = loss + self.student_weight * _kl(logits, self.student_logits[index]).mean()
-        teacher = (logits / self.temperature).softmax(-1)
-        influence = -(1 - self.hard_label_weight) * self.temperature * (teacher * self.tangents[index]).sum(-1)
+            loss = loss + self.student_weight * _kl(logits, self.student_logits[index], temperature).mean()
+        teacher = (logits / temperature).softmax(-1)
+        influence = -(1 - self.hard_label_weight) * temperature * (teacher * self.tangents[index]).sum(-1)
         return loss - self.influence_weight * influence.mean()
 
 
@@ -149,9 +150,10 @@ def co_teaching_loss(
     return labelled + towards.mean()
 
 
-def _kl(logits: Tensor, other: Tensor) -> Tensor:
-    """KL(softmax(logits) ‖ softmax(other)) of every row."""
-    return F.kl_div(other.log_softmax(-1), logits.log_softmax(-1), log_target=True, reduction="none").sum(-1)
+def _kl(logits: Tensor, other: Tensor, temperature: float = 1.0) -> Tensor:
+    """T² KL(softmax(logits / T) ‖ softmax(other / T)) of every row."""
+    own, others = ((values / temperature).log_softmax(-1) for values in (logits, other))
+    return temperature**2 * F.kl_div(others, own, log_target=True, reduction="none").sum(-1)
 
 
 def _mean(losses: Tensor, weights: Tensor | None, batch: dict[str, Tensor]) -> Tensor:

@@ -9,22 +9,24 @@ The methods are coefficients of one loss, that of the teacher T on the student's
     MetaDistil (Zhou et al., 2022)   λ: dL_F(θ')/dT through θ' = θ − η ∇ℓ(θ) is −η times the gradient of mean I
     LGTM (Ren et al., 2023, alg. 1)  a, c and λ, θ' by AdamW
 
-I_i = ⟨∇L_F(θ'), ∇ℓ_i(θ)⟩ as in influence.py: θ' is the student after a tentative step on this batch, F a batch of the
+I_i = ⟨∇L_F(θ'), ∇ℓ_i(θ)⟩ as in identity.py: θ' is the student after a tentative step on this batch, F a batch of the
 feedback role, ℓ_i the loss that the student is about to descend. I_i is in closed form in T's logits, so a step takes,
 with the student's own, 4 forward and 3 backward passes of the student and 2 and 1 of the teacher. Dropout is off in all
 that is differenced: the feedback gradient and the tangents.
 """
 
 import copy
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
+from torch.nn.utils import clip_grad_norm_, get_total_norm
 
 from lgtm.arms.shared.lesson import CoTraining
 from lgtm.errors import UserError
-from lgtm.influence.direction import Direction, length, normalise
+from lgtm.influence.direction import Direction, normalise
 from lgtm.influence.identity import distillation_influence, tangents, unit_scale
 from lgtm.networks.encoding import EncodedTexts, training_batches
 from lgtm.networks.losses import Loss, co_teaching_loss, inputs_of
@@ -104,16 +106,12 @@ class CoTeacher:
         """The student's logits and logit tangents on the batch, in the direction of its next feedback gradient."""
         parameters = {name: value for name, value in self.student.named_parameters() if value.requires_grad}
         # The graph stays: the student's own step goes back through it once more.
-        # Some networks carry weights that no loss reaches: zero there.
         gradients = torch.autograd.grad(
-            self.loss(outputs, batch),
-            list(parameters.values()),
-            retain_graph=True,
-            allow_unused=True,
-            materialize_grads=True,
+            self.loss(outputs, batch), list(parameters.values()), retain_graph=True, materialize_grads=True
         )
-        clipped = dict(zip(parameters, _clip(gradients, self.settings.max_grad_norm), strict=True))
-        moved = tentative_step(self.method.influence.pilot, optimizer, parameters, clipped)
+        moved = tentative_step(
+            self.method.influence.pilot, optimizer, parameters, gradients, self.settings.max_grad_norm
+        )
         self.student.eval()
         raw = self._feedback_gradient(moved)
         try:
@@ -123,16 +121,16 @@ class CoTeacher:
         ((logits, derivative),) = tangents(
             self.student, [batch], direction, method="finite_difference", step_size=STEP_SIZE
         )
-        scaled = unit_scale(derivative) if self.method.influence.normalise else derivative * length(raw.values())
-        return logits, scaled
+        if self.method.influence.normalise:
+            return logits, unit_scale(derivative)
+        return logits, derivative * get_total_norm(list(raw.values()))
 
     def _feedback_gradient(self, weights: dict[str, Tensor]) -> Direction:
         """Gradient of the feedback loss at these weights, on the next batch of feedback."""
         batch = _to(next(iter(weights.values())).device, next(self.feedback))
         logits = functional_call(self.student, weights, (), inputs_of(batch)).logits
         loss = F.cross_entropy(logits, batch["labels"])
-        leaves = list(weights.values())
-        gradients = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
+        gradients = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True)
         return dict(zip(weights, gradients, strict=True))
 
     def _step(self) -> int:
@@ -140,36 +138,36 @@ class CoTeacher:
 
 
 def tentative_step(
-    kind: str, optimizer: torch.optim.Optimizer, parameters: dict[str, Tensor], gradients: dict[str, Tensor]
+    kind: str,
+    optimizer: torch.optim.Optimizer,
+    parameters: dict[str, Tensor],
+    gradients: Iterable[Tensor],
+    max_grad_norm: float,
 ) -> dict[str, Tensor]:
-    """The weights after a step of the optimizer's learning rate that is not taken.
+    """The weights after a step of the optimizer's learning rate, the gradients clipped, that is not taken.
 
-    kind: `adamw`, the step that the optimizer, an AdamW, would take, or `sgd`. Returns leaves that require gradients.
+    kind: `adamw`, the step that the optimizer, an AdamW, would take, or `sgd`. gradients: in the order of parameters.
+    Returns leaves that require gradients.
     """
-    groups = {parameter: group for group in optimizer.param_groups for parameter in group["params"]}
-    moved = {}
-    with torch.no_grad():
-        for name, parameter in parameters.items():
-            group, step = groups[parameter], gradients[name]
-            if kind == "adamw":
-                step = _adamw_step(group, optimizer.state.get(parameter, {}), step) + group["weight_decay"] * parameter
-            moved[name] = parameter - group["lr"] * step
-    return {name: value.requires_grad_() for name, value in moved.items()}
-
-
-def _adamw_step(group: dict, state: dict, gradient: Tensor) -> Tensor:
-    """AdamW's step over its learning rate, without the weight decay (Loshchilov and Hutter, 2019, algorithm 2)."""
-    beta1, beta2 = group["betas"]
-    count = state.get("step", 0) + 1
-    first = beta1 * state.get("exp_avg", 0.0) + (1 - beta1) * gradient
-    second = beta2 * state.get("exp_avg_sq", 0.0) + (1 - beta2) * gradient.square()
-    return first / (1 - beta1**count) / ((second / (1 - beta2**count)).sqrt() + group["eps"])
-
-
-def _clip(gradients: tuple[Tensor, ...], longest: float) -> list[Tensor]:
-    """Gradients scaled down to a total length, as the training loop does."""
-    scale = (longest / (length(gradients) + 1e-6)).clamp(max=1.0)
-    return [gradient * scale for gradient in gradients]
+    moved = {name: parameter.detach().clone().requires_grad_() for name, parameter in parameters.items()}
+    for leaf, gradient in zip(moved.values(), gradients, strict=True):
+        leaf.grad = gradient.clone()  # two parameters may have been given the same tensor
+    clip_grad_norm_(moved.values(), max_grad_norm)
+    leaves = {parameter: moved[name] for name, parameter in parameters.items()}
+    groups = [
+        group | {"params": [leaves[parameter] for parameter in group["params"] if parameter in leaves]}
+        for group in optimizer.param_groups
+    ]
+    if kind == "adamw":
+        pilot = torch.optim.AdamW(groups)
+        for parameter, leaf in leaves.items():
+            pilot.state[leaf] = {name: value.clone() for name, value in optimizer.state.get(parameter, {}).items()}
+    else:
+        pilot = torch.optim.SGD([{"params": group["params"], "lr": group["lr"]} for group in groups])
+    pilot.step()
+    for leaf in moved.values():
+        leaf.grad = None
+    return moved
 
 
 def _to(device: torch.device, batch: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -50,11 +50,13 @@ class CoTraining:
 class Lesson(Protocol):
     """What an arm may use: the warm teacher, what the influence stage found, and a way to train the teacher further.
 
-    warm_logits: N × C. tangents: N × C, in units of their own scale (see influence.unit_scale). influence,
-    influence_label: N, under the warm teacher and under the label. seed: of the cell.
+    warm_logits: N × C. tangents: N × C, in units of their own scale (see identity.unit_scale). influence,
+    influence_label: N, under the warm teacher and under the label. seed: of the cell. hard_label_weight: the labels'
+    share in the loss that was scored; the rest is the teacher's.
     """
 
     seed: int
+    hard_label_weight: float
     warm_logits: np.ndarray
     tangents: np.ndarray
     influence: np.ndarray
