@@ -234,12 +234,16 @@ def test_quality_fails_where_no_student_was_retrained(params, monkeypatch):
 
 
 def test_directions_are_those_that_the_stage_scores(params):
-    found = dict(directions.measure(params, 1, ["head margin none", "all cross_entropy adamw"]))
+    found = dict(directions.measure(params, 1, ["head margin none", "encoder cross_entropy adamw"]))
     stage = json.loads(Path("work/validation/1/validation.json").read_text())["mislabel"]
     assert found["head margin none"]["last"] == pytest.approx(stage["influence"]["auc"])
     assert found["head margin none"]["per_unit"] == pytest.approx(stage["influence_per_unit"]["auc"])
     assert found[directions.OWN] == {"last": pytest.approx(stage["likelihood"]["auc"])}
-    assert found["all cross_entropy adamw"] != found["head margin none"]
+    student = quality.WarmStudent(params, 1)
+    changed = quality.changed(params, ["scope=encoder", "feedback_loss=cross_entropy", "preconditioner=adamw"])
+    other = student.quality(*student.ours(changed))["auc"]
+    assert found["encoder cross_entropy adamw"]["last"] == pytest.approx(other)
+    assert other != pytest.approx(stage["influence"]["auc"])
 
 
 def test_directions_fails_where_no_label_is_flipped(params, monkeypatch):
@@ -259,7 +263,11 @@ def test_a_workspace_has_the_changed_settings(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [("distil.epochs=1", "-S distil.epochs: params.yaml has no such key"), ("seeds=[a]", "-S: seeds.0: ")],
+    [
+        ("distil.epochs=1", "-S distil.epochs: params.yaml has no such key"),
+        ("distill.epoch=1", "-S distill.epoch: params.yaml has no such key"),
+        ("seeds=[a]", "-S: seeds.0: "),
+    ],
 )
 def test_a_workspace_of_a_wrong_setting_fails(tmp_path, change, said):
     with pytest.raises(UserError, match=said):
