@@ -1,6 +1,7 @@
 """The benchmarks' own code, at a tiny size: what they report, never how long it took, and how they fail."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -211,6 +212,14 @@ def test_quality_measures_what_validation_retrained(params):
     assert found["auc"] == pytest.approx(stage["mislabel"]["influence"]["auc"])
 
 
+def test_quality_prints_means_whose_intervals_stay_in_range():
+    rows = pd.DataFrame({"method": ["ours"] * 3, "seed": [1, 2, 3], "auc": [0.9, 0.99, 0.995], "lds": [-0.5, 0.2, 0.9]})
+    printed = quality.table(rows.set_index(["method", "seed"])).splitlines()[-1]
+    auc, lds = re.findall(r"([\d.]+) \[([-\d.]+), ([\d.]+)\]", printed)
+    assert (auc[0], lds[0]) == ("96.2", "20.0")
+    assert float(auc[2]) <= 100 and -100 <= float(lds[1]) < 0 < float(lds[2]) <= 100
+
+
 @pytest.mark.parametrize(
     "broken", [lambda scores: scores[:3], np.zeros_like, lambda scores: scores * np.nan], ids=["few", "zero", "nan"]
 )
@@ -276,7 +285,8 @@ def test_a_workspace_of_a_wrong_setting_fails(tmp_path, change, said):
 
 
 @pytest.mark.parametrize(
-    "name", ["directions", "influence", "memory", "online", "quality", "stages", "table", "timings", "workspace"]
+    "name",
+    ["crossing", "directions", "influence", "memory", "online", "quality", "stages", "table", "timings", "workspace"],
 )
 def test_a_benchmark_that_fails_says_one_line_and_ends_with_an_error(name):
     """Every script ends in the same frame; what it raises is tested above."""
