@@ -8,6 +8,7 @@ gives them with the settings of params.yaml, once cut from train alone and once 
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from lgtm.config import parse
@@ -15,6 +16,7 @@ from lgtm.data.duplicates import normalise
 from lgtm.data.roles import ROLES, assign_roles
 from lgtm.data.sources import read_splits
 from lgtm.data.tasks import TaskCard
+from lgtm.errors import UserError
 from lgtm.params import load_params
 
 HELD = ROLES[:-1]  # out of train
@@ -57,4 +59,7 @@ def figures(folder: Path, files: dict[str, str], group: str | bool | None) -> li
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")

@@ -16,6 +16,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,13 +31,14 @@ from lgtm.influence.identity import combine
 from lgtm.influence.validation import detection, linear_datamodeling_score, random_subsets
 from lgtm.networks.determinism import make_deterministic
 from lgtm.params import Influence, Params, load_params
-from lgtm.report.statistics import interval
+from lgtm.report.statistics import CORRELATION, SHARE, Range, interval
 from stages.artifacts import VALIDATION, cell, existing, read_json, read_matrix, read_role
 from stages.influence import Checkpoint
 from stages.network import Network
 
 BATCH = 16  # of the other libraries, which hold batch × parameters
 MEASURES = {"auc": "AUC", "average_precision": "average precision", "lds": "LDS"}
+RANGES = {"lds": CORRELATION}  # of what is no share
 
 Scores = tuple[np.ndarray, np.ndarray]  # influence of the label's loss and of the distillation loss, N each
 
@@ -59,7 +61,8 @@ def main() -> None:
     print(table(found))
     if len(found.groupby("method")) > 1:
         others = found.drop(first, level="method")
-        print(f"\n{first}, minus the others, paired by seed:\n{table(-others.sub(found.loc[first], level='seed'))}")
+        differences = -others.sub(found.loc[first], level="seed")
+        print(f"\n{first}, minus the others, paired by seed:\n{table(differences, bounded=False)}")
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2) + "\n")
 
@@ -135,18 +138,22 @@ def checkpoint_scores(folder: Path, train: pd.DataFrame, setting: Influence) -> 
     return [Checkpoint(each, each, setting).score(train, lambda samples: None) for each in folders]
 
 
-def table(rows: pd.DataFrame, measures: dict[str, str] = MEASURES) -> str:
-    """Means over seeds with their intervals, in %, a line per method. rows: measures by (method, seed)."""
+def table(rows: pd.DataFrame, measures: dict[str, str] = MEASURES, bounded: bool = True) -> str:
+    """Means over seeds with their intervals, in %, a line per method. rows: measures by (method, seed).
 
-    def shown(values: pd.Series) -> str:
+    bounded: shares, and for LDS a correlation, whose intervals stay within their range; not so for differences.
+    """
+
+    def shown(values: pd.Series, within: Range | None) -> str:
         if values.isna().all():
             return "–"
-        found = interval(100 * values)
-        between = "" if found["low"] is None else f" [{found['low']:.1f}, {found['high']:.1f}]"
-        return f"{found['mean']:.1f}{between}"
+        found = interval(values, within)
+        between = "" if found["low"] is None else f" [{100 * found['low']:.1f}, {100 * found['high']:.1f}]"
+        return f"{100 * found['mean']:.1f}{between}"
 
-    measured = [measure for measure in measures if measure in rows]
-    return rows.groupby("method", sort=False)[measured].agg(shown).rename(columns=measures).to_string()
+    ranges = {measure: RANGES.get(measure, SHARE) if bounded else None for measure in measures if measure in rows}
+    ways = {measure: partial(shown, within=within) for measure, within in ranges.items()}
+    return rows.groupby("method", sort=False).agg(ways).rename(columns=measures).to_string()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The benchmarks' own code, at a tiny size: what they report, never how long it took, and how they fail."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -211,6 +212,14 @@ def test_quality_measures_what_validation_retrained(params):
     assert found["auc"] == pytest.approx(stage["mislabel"]["influence"]["auc"])
 
 
+def test_quality_prints_means_whose_intervals_stay_in_range():
+    rows = pd.DataFrame({"method": ["ours"] * 3, "seed": [1, 2, 3], "auc": [0.9, 0.99, 0.995], "lds": [-0.5, 0.2, 0.9]})
+    printed = quality.table(rows.set_index(["method", "seed"])).splitlines()[-1]
+    auc, lds = re.findall(r"([\d.]+) \[([-\d.]+), ([\d.]+)\]", printed)
+    assert (auc[0], lds[0]) == ("96.2", "20.0")
+    assert float(auc[2]) <= 100 and -100 <= float(lds[1]) < 0 < float(lds[2]) <= 100
+
+
 @pytest.mark.parametrize(
     "broken", [lambda scores: scores[:3], np.zeros_like, lambda scores: scores * np.nan], ids=["few", "zero", "nan"]
 )
@@ -234,12 +243,16 @@ def test_quality_fails_where_no_student_was_retrained(params, monkeypatch):
 
 
 def test_directions_are_those_that_the_stage_scores(params):
-    found = dict(directions.measure(params, 1, ["head margin none", "all cross_entropy adamw"]))
+    found = dict(directions.measure(params, 1, ["head margin none", "encoder cross_entropy adamw"]))
     stage = json.loads(Path("work/validation/1/validation.json").read_text())["mislabel"]
     assert found["head margin none"]["last"] == pytest.approx(stage["influence"]["auc"])
     assert found["head margin none"]["per_unit"] == pytest.approx(stage["influence_per_unit"]["auc"])
     assert found[directions.OWN] == {"last": pytest.approx(stage["likelihood"]["auc"])}
-    assert found["all cross_entropy adamw"] != found["head margin none"]
+    student = quality.WarmStudent(params, 1)
+    changed = quality.changed(params, ["scope=encoder", "feedback_loss=cross_entropy", "preconditioner=adamw"])
+    other = student.quality(*student.ours(changed))["auc"]
+    assert found["encoder cross_entropy adamw"]["last"] == pytest.approx(other)
+    assert other != pytest.approx(stage["influence"]["auc"])
 
 
 def test_directions_fails_where_no_label_is_flipped(params, monkeypatch):
@@ -259,7 +272,11 @@ def test_a_workspace_has_the_changed_settings(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [("distil.epochs=1", "-S distil.epochs: params.yaml has no such key"), ("seeds=[a]", "-S: seeds.0: ")],
+    [
+        ("distil.epochs=1", "-S distil.epochs: params.yaml has no such key"),
+        ("distill.epoch=1", "-S distill.epoch: params.yaml has no such key"),
+        ("seeds=[a]", "-S: seeds.0: "),
+    ],
 )
 def test_a_workspace_of_a_wrong_setting_fails(tmp_path, change, said):
     with pytest.raises(UserError, match=said):
@@ -268,7 +285,8 @@ def test_a_workspace_of_a_wrong_setting_fails(tmp_path, change, said):
 
 
 @pytest.mark.parametrize(
-    "name", ["directions", "influence", "memory", "online", "quality", "stages", "table", "timings", "workspace"]
+    "name",
+    ["crossing", "directions", "influence", "memory", "online", "quality", "stages", "table", "timings", "workspace"],
 )
 def test_a_benchmark_that_fails_says_one_line_and_ends_with_an_error(name):
     """Every script ends in the same frame; what it raises is tested above."""
