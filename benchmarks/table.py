@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from lgtm.report.page import markdown_table, show, show_p
+from lgtm.report.text import markdown_table, show, show_p
 
 ARMS = ("kd", "control", "tailored")
 DIFFERENCES = ("tailored-kd", "tailored-control", "shuffled-kd")

@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from lgtm.report.page import DISTILLATION, WARMUP, retrained
-from stages.artifacts import VALIDATION, cell, evaluation, existing, later_rounds, read_cost, read_curve
+from lgtm.report.names import DISTILLATION
+from lgtm.report.tables import retrained
+from stages.artifacts import VALIDATION, WARMUP, cell, evaluation, existing, later_rounds, read_cost, read_curve
 
 
 def read_costs(seeds: list[int], arms: list[str]) -> dict[str, list[list[tuple[str, dict]]]]:

@@ -1,31 +1,8 @@
 """Gather the listed seeds and arms into tables, figures and a page."""
 
 from lgtm.params import load_params
-from lgtm.report.page import (
-    BETTER,
-    NAMES,
-    WARMUP,
-    WORSE,
-    by_round,
-    decisions,
-    distillation_curves,
-    headline,
-    join_scores,
-    pairs,
-    per_seed,
-    rank_samples,
-    removal_changes,
-    results_page,
-    right_answers,
-    select_cells,
-    share_helpful,
-    significance,
-    subset_losses,
-    summarise,
-    summarise_cost,
-    summarise_rounds,
-    validity,
-)
+from lgtm.report.names import NAMES, WARMUP
+from lgtm.report.page import results_page
 from lgtm.report.plots import (
     arms_figure,
     curves_figure,
@@ -35,6 +12,26 @@ from lgtm.report.plots import (
     rounds_figure,
     validation_figure,
 )
+from lgtm.report.scores import (
+    join_scores,
+    rank_samples,
+    removal_changes,
+    share_helpful,
+    subset_losses,
+    validity,
+)
+from lgtm.report.tables import (
+    by_round,
+    distillation_curves,
+    headline,
+    per_seed,
+    right_answers,
+    select_cells,
+    summarise,
+    summarise_cost,
+    summarise_rounds,
+)
+from lgtm.report.verdicts import BETTER, WORSE, decisions, pairs, significance
 from stages.artifacts import REPORTS, read_role, read_summary, read_task, write_figures, write_json
 from stages.gathered import read_costs, read_curves, read_predictions, read_results, read_scores, read_validation
 
@@ -55,9 +52,10 @@ def main() -> None:
     parts = list(results["part"].unique())
     right = right_answers(read_predictions(params.seeds, params.arms), params.seeds, params.arms, parts[0])
 
+    students = per_seed(cells, params.arms, official)
     metrics = summarise(cells, params.arms)
     metrics |= {
-        "tests": significance(cells, right, params.arms, official),
+        "tests": significance(students, right),
         "influence": {"share_helpful": share_helpful(scores)},
         "validation": validity(found, changes),
         "cost": summarise_cost(read_costs(params.seeds, params.arms)),
@@ -76,7 +74,6 @@ def main() -> None:
         samples=rank_samples(scores),
         shown=params.report.samples,
     )
-    students = per_seed(cells, params.arms, official)
     teacher = cells.loc[("teacher", WARMUP), official]
     name, on = NAMES[official], parts[0]
     figures = {

@@ -142,3 +142,9 @@ def test_only_evaluate_reads_the_test_role():
         calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
         roles = {argument.value for call in calls for argument in call.args if isinstance(argument, ast.Constant)}
         assert ("test" in roles) == (path.stem == "evaluate"), path
+
+
+def test_every_file_fits_in_the_head():
+    for path in [*(ROOT / "src").rglob("*.py"), *(ROOT / "stages").glob("*.py")]:
+        assert len(path.read_text().splitlines()) <= 300, path
+    assert len((ROOT / "dvc.yaml").read_text().splitlines()) <= 200

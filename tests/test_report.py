@@ -15,22 +15,10 @@ import yaml
 
 from lgtm.config import read_yaml
 from lgtm.errors import UserError
-from lgtm.report.page import (
-    by_round,
-    decisions,
-    escape,
-    headline,
-    pairs,
-    right_answers,
-    select_cells,
-    show,
-    show_p,
-    significance,
-    summarise,
-    summarise_rounds,
-    verdict,
-)
 from lgtm.report.statistics import crossed_test, holm, interval
+from lgtm.report.tables import by_round, headline, right_answers, select_cells, summarise, summarise_rounds
+from lgtm.report.text import escape, show, show_p
+from lgtm.report.verdicts import decisions, pairs, significance, verdict
 from stages import report as stage
 from stages.artifacts import DATA, VALIDATION, cell, evaluation, write_json
 from stages.gathered import read_predictions, read_results
@@ -463,11 +451,8 @@ def test_a_missing_prediction_is_an_error(workspace):
 
 
 def test_two_seeds_have_no_test():
-    cells = pd.DataFrame(
-        {"accuracy": [0.7, 0.7, 0.8, 0.8]},
-        index=pd.MultiIndex.from_product([["student"], ["kd", "tailored"], [1, 2]], names=["model", "arm", "seed"]),
-    )
-    assert significance(cells, pd.DataFrame(), ["kd", "tailored"], "accuracy") == {}
+    students = pd.DataFrame({"kd": [0.7, 0.7], "tailored": [0.8, 0.8]}, index=[1, 2])
+    assert significance(students, pd.DataFrame()) == {}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,90 @@
+"""The influence's scores: over the train samples, and against what is known and what retraining says."""
+
+import numpy as np
+import pandas as pd
+
+from lgtm.report.names import Metrics
+from lgtm.report.statistics import Interval, interval
+from lgtm.report.tables import intervals
+
+
+def join_scores(scores: pd.DataFrame, train: pd.DataFrame) -> pd.DataFrame:
+    """Influence per seed and sample (seed, sample_id, influence, influence_label) with the samples' columns.
+
+    Adds `planted`: whether the label is not the true one.
+    """
+    joined = scores.merge(train, on="sample_id", validate="many_to_one")
+    return joined.assign(planted=joined["label"] != joined["true_label"])
+
+
+def share_helpful(scores: pd.DataFrame) -> Interval:
+    """Over seeds: the share of samples with an influence above zero; scores: of join_scores."""
+    return interval(scores.groupby("seed")["influence"].apply(lambda values: (values > 0).mean()))
+
+
+def removal_changes(found: dict[int, Metrics]) -> pd.DataFrame:
+    """What dropping a part of train does to the held-out loss, by seed: seed, dropped, fraction, change (in nats).
+
+    found: by seed, what the validation stage wrote. No rows where it dropped nothing.
+    """
+    rows = [
+        {
+            "seed": seed,
+            "dropped": removal["dropped"],
+            "fraction": removal["fraction"],
+            "change": np.mean(removal["losses"]) - np.mean(values["nothing_dropped"]),
+        }
+        for seed, values in found.items()
+        for removal in values.get("removals", [])
+    ]
+    return pd.DataFrame(rows, columns=["seed", "dropped", "fraction", "change"])
+
+
+def subset_losses(found: dict[int, Metrics]) -> pd.DataFrame:
+    """Random subsets of train: seed, influence (summed), loss (held-out, mean over repeats). Like removal_changes."""
+    rows = [
+        {"seed": seed, "influence": subset["influence"], "loss": np.mean(subset["losses"])}
+        for seed, values in found.items()
+        for subset in values.get("subsets", [])
+    ]
+    return pd.DataFrame(rows, columns=["seed", "influence", "loss"])
+
+
+def validity(found: dict[int, Metrics], changes: pd.DataFrame) -> Metrics:
+    """Over seeds: how well flips and the teacher's errors are found, and what retrained students say.
+
+    found: by seed, what the validation stage wrote; changes: of removal_changes. What was not measured is left out; a
+    seed without errors to find does not count.
+    """
+    first, *_ = found.values()
+    measures: Metrics = {errors: {} for errors in ("mislabel", "teacher_error")}
+    for errors, scores in measures.items():
+        for score in first[errors]:
+            measured = pd.DataFrame([values[errors][score] for values in found.values() if values[errors][score]])
+            if len(measured):
+                scores[score] = intervals(measured)
+    if "lds" in first:
+        measures["lds"] = interval([values["lds"]["correlation"] for values in found.values()])
+        measures["lds_by_seed"] = {
+            str(seed): Interval(
+                mean=values["lds"]["correlation"], low=values["lds"]["low"], high=values["lds"]["high"], n=1
+            )
+            for seed, values in found.items()
+        }
+    if len(changes):
+        measures["nothing_dropped"] = interval([np.mean(values["nothing_dropped"]) for values in found.values()])
+        measures["removals"] = {
+            dropped: {f"{fraction:g}": interval(values) for fraction, values in part.groupby("fraction")["change"]}
+            for dropped, part in changes.groupby("dropped", sort=False)
+        }
+    return measures
+
+
+def rank_samples(scores: pd.DataFrame) -> pd.DataFrame:
+    """One row per sample with its mean influence over seeds, the most helpful first, and in how many seeds it helps."""
+    by_sample = scores.groupby("sample_id", sort=True)
+    samples = by_sample.first().assign(
+        influence=by_sample["influence"].mean(),
+        helps=by_sample["influence"].agg(lambda values: int((values > 0).sum())),
+    )
+    return samples.sort_values("influence", ascending=False, kind="stable").reset_index()

@@ -1,0 +1,47 @@
+"""Figures and texts as markdown."""
+
+import html
+import re
+
+from lgtm.report.statistics import Interval
+
+LONGEST_TEXT = 240
+
+
+def show(value: Interval, metric: str = "", *, signed: bool = False, unit: str = "") -> str:
+    """An interval as text, `74.0 [72.1, 75.9]`: nll in nats with three digits, everything else × 100."""
+    scale, digits = (1, 3) if metric.startswith("nll") else (100, 1)
+
+    def number(x: float) -> str:
+        return format(scale * x, f"{'+' if signed else ''}z.{digits}f").replace("-", "−")
+
+    if value["low"] is None:
+        return f"{number(value['mean'])}{unit}"
+    return f"{number(value['mean'])}{unit} [{number(value['low'])}, {number(value['high'])}]"
+
+
+def show_margin(value: Interval) -> str:
+    """A difference of fractions in percentage points, with half its interval: `+0.80 ± 1.10`."""
+    mean = format(100 * value["mean"], "+z.2f").replace("-", "−")
+    return mean if value["low"] is None else f"{mean} ± {100 * (value['high'] - value['mean']):.2f}"
+
+
+def show_p(p: float) -> str:
+    """A p value as text, with the two digits that count."""
+    if p < 0.001:
+        return "<0.001"
+    return f"{p:.3f}" if p < 0.0995 else f"{p:.2f}"
+
+
+def escape(text: str) -> str:
+    """A text as it stands, on one line, inside a markdown table; cut when it is long."""
+    text = " ".join(text.split())
+    if len(text) > LONGEST_TEXT:
+        text = text[: LONGEST_TEXT - 1] + "…"
+    return re.sub(r"([\\`*_\[\]|~$])", r"\\\1", html.escape(text, quote=False))
+
+
+def markdown_table(header: list[str], rows: list[list[str]]) -> str:
+    """A markdown table, its first column to the left and the others to the right."""
+    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
