@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 import workspace
+from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 from torch.nn import functional as F
 from workspace import RATE, as_float, first_loss, logits_of, model_bytes, settings, steps, weights, write_targets
@@ -16,12 +17,15 @@ from stages import (
     evaluate,
     evaluate_warmup,
     influence,
+    prepare,
     rounds,
+    selection,
     student_warmup,
     teacher_tailored,
+    teacher_warmup,
     validation,
 )
-from stages.artifacts import INIT, LEADERBOARD, cell, evaluation, read_json, read_matrix, read_role
+from stages.artifacts import INIT, LEADERBOARD, REPORTS, cell, evaluation, read_json, read_matrix, read_role
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +44,42 @@ def home(written, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     yield tmp_path
     torch.use_deterministic_algorithms(False)
+
+
+# --- prepare and the warm-ups ---
+
+
+def test_noise_is_planted_but_never_in_the_test():
+    shutil.rmtree("work")
+    prepare.main()
+    wrong = {role: (frame := read_role(role))["label"] != frame["true_label"] for role in workspace.ROWS}
+    assert wrong["train"].sum() == round(0.1 * len(wrong["train"]))
+    assert not wrong["test"].any()
+
+
+def test_mixed_precision_is_of_the_training_and_targets_are_what_the_saved_teacher_says():
+    found = {}
+    for precision in ("fp32", "bf16"):
+        AcceleratorState._reset_state(True)  # one precision a process, which a stage has for itself
+        settings(precision=precision, teacher_warmup__epochs=3)
+        teacher_warmup.main(1)
+        said = logits_of(cell(1, "teacher"), read_role("train")["text"])
+        np.testing.assert_allclose(read_matrix(cell(1, "teacher") / "targets.parquet", "logits"), said, atol=1e-4)
+        found[precision] = weights(cell(1, "teacher"))
+    AcceleratorState._reset_state(True)
+    difference = (found["fp32"] - found["bf16"]).abs().max()
+    assert 0 < difference < 3 * RATE
+
+
+def test_selection_says_how_the_kept_students_do():
+    for arm, values in (("kd", [0.6, 0.9, 0.7]), ("tailored", [0.8, 0.5, 0.75])):
+        curve = cell(1, arm, "student") / "live/plots/metrics/selection/accuracy.tsv"
+        curve.parent.mkdir(parents=True)
+        pd.DataFrame({"step": [1, 2, 3], "accuracy": values}).to_csv(curve, sep="\t", index=False)
+    for keep, expected in (("best", {"kd": 90.0, "tailored": 80.0}), ("last", {"kd": 70.0, "tailored": 75.0})):
+        settings(distill__keep=keep)
+        selection.main()
+        assert read_json(REPORTS / "selection.json")["selection"] == {"metric": "accuracy"} | expected
 
 
 # --- influence ---
