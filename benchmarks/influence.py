@@ -9,11 +9,14 @@ turns batch by batch, and a figure is the median over the rounds, so that it sur
 moved once a run are counted in. The feedback gradient is not: it does not grow with the table. Errors are relative to a
 loop of per-sample autograd in the same scope. Other libraries and the loop take fewer samples, scaled per sample; what
 they score is counted with their feedback samples, whose gradient is part of their call.
+
+Ends in an error where a way scored fewer samples than it was given, or is further off the loop than WORST allows.
 """
 
 import argparse
 import json
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,6 +30,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from benchmarks.memory import peak_memory
 from benchmarks.peers import Loss, distillation_loss, kronfluence, missing, tracin
+from lgtm.errors import UserError
 from lgtm.influence.direction import Direction, feedback_gradient, feedback_loss, normalise, scope_parameters
 from lgtm.influence.identity import distillation_influence, tangents
 from lgtm.networks.encoding import EncodedTexts, ordered_batches
@@ -46,7 +50,9 @@ OURS = {  # name: scope, method
     "head scope, finite differences": ("head", "finite_difference"),
     "head scope, forward mode": ("head", "forward"),
 }
-LOOP = "autograd loop"
+LOOP, IDENTITY, TRACIN = "autograd loop", "kronfluence identity", "captum TracInCP"
+# Errors beyond which a way did not do its work. kronfluence has the linear layers alone.
+WORST = {"finite_difference": 1e-3, "forward": 1e-5, LOOP: 1e-5, TRACIN: 1e-5, IDENTITY: 0.6}
 
 Row = dict[str, str | float | None]
 
@@ -128,9 +134,9 @@ class Setting:
         data = (self.fused, self.train, self.loss(), self.feedback, BATCH)
         found = {LOOP: lambda: self.autograd_loop("all")}
         if not missing("kronfluence"):
-            found["kronfluence identity"] = lambda: at_once(lambda: kronfluence(*data, "identity") / scale)
+            found[IDENTITY] = lambda: at_once(lambda: kronfluence(*data, "identity") / scale)
         if not missing("captum"):
-            found["captum TracInCP"] = lambda: at_once(lambda: tracin(*data) / scale)
+            found[TRACIN] = lambda: at_once(lambda: tracin(*data) / scale)
         return found
 
 
@@ -167,41 +173,62 @@ def measure(samples: int, peer_samples: int, rounds: int) -> list[Row]:
     """A row for each of our ways on `samples`, and for the loop and other libraries on `peer_samples`."""
     large, small = Setting(samples), Setting(peer_samples)
     ours = {name: lambda way=way: large.ours(*way) for name, way in OURS.items()}
-    passes = in_turns({PLAIN: large.plain} | ours, rounds)
+    passes = in_turns({PLAIN: large.plain} | ours, rounds, samples)
     true = {scope: torch.cat([*small.autograd_loop(scope)]) for scope in ("all", "head")}
     rows = []
     for name, (scope, method) in OURS.items():
         found = torch.cat([*small.ours(scope, method)])
-        rows.append({"name": name, "passes": passes[name], "error": relative_error(found, true[scope])})
+        error = checked(name, relative_error(found, true[scope]), WORST[method])
+        rows.append({"name": name, "passes": passes[name], "error": error})
 
     peers = small.peers()
-    passes = in_turns({PLAIN: small.plain} | peers, max(1, rounds // 2))
+    passes = in_turns({PLAIN: small.plain} | peers, max(1, rounds // 2), peer_samples)
     for name, way in peers.items():
         scored = peer_samples if name == LOOP else peer_samples + BATCH
-        error = relative_error(torch.cat([*way()]), true["all"])
+        error = checked(name, relative_error(torch.cat([*way()]), true["all"]), WORST[name])
         rows.append({"name": name, "passes": passes[name] * peer_samples / scored, "error": error})
     return rows
 
 
-def in_turns(ways: dict[str, Callable[[], Iterator]], rounds: int) -> dict[str, float]:
-    """Time of every way over that of the plain pass, the median over the rounds after a first one that warms up."""
+def in_turns(ways: dict[str, Callable[[], Iterator[Tensor]]], rounds: int, samples: int) -> dict[str, float]:
+    """Time of every way over that of the plain pass, the median over the rounds after a first one that warms up.
+
+    Raises UserError where a way does not come to all the samples.
+    """
     ratios = []
     for _ in range(rounds + 1):
-        spent = dict.fromkeys(ways, 0.0)
+        spent, done = dict.fromkeys(ways, 0.0), dict.fromkeys(ways, 0)
         running = {name: way() for name, way in ways.items()}
         while running:
             for name, steps in list(running.items()):
                 began = time.process_time()
-                if next(steps, None) is None:
-                    del running[name]
+                part = next(steps, None)
                 spent[name] += time.process_time() - began
+                if part is None:
+                    del running[name]
+                else:
+                    done[name] += len(part)
+        for name, scored in done.items():
+            if scored != samples:
+                raise UserError(f"{name}: scored {scored} of {samples} samples")
         ratios.append({name: seconds / spent[PLAIN] for name, seconds in spent.items()})
     return {name: statistics.median(ratio[name] for ratio in ratios[1:]) for name in ways}
 
 
 def relative_error(found: Tensor, true: Tensor) -> float:
-    return ((found - true).norm() / true.norm()).item()
+    """Not a number where nothing is true, infinite where there are not as many."""
+    return ((found - true).norm() / true.norm()).item() if found.shape == true.shape else float("inf")
+
+
+def checked(name: str, error: float, worst: float) -> float:
+    """The error. Raises UserError where it is beyond the worst, or no number."""
+    if not error <= worst:
+        raise UserError(f"{name}: {error:.0e} off the autograd loop, more than {worst:.0e}")
+    return error
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")

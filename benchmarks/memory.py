@@ -1,6 +1,8 @@
 """Peak memory of the influence stage as the samples grow: the stage itself, as dvc.yaml runs it, on made-up data.
 
-PYTHONPATH=src python -m benchmarks.memory --samples 20000
+    PYTHONPATH=src python -m benchmarks.memory --samples 20000
+
+Ends in an error where the stage did not score every sample.
 """
 
 import argparse
@@ -17,16 +19,19 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
+from lgtm.errors import UserError
 from lgtm.networks.models import train_wordpiece
 from stages.artifacts import DATA, cell, save_model, write_json, write_table
 
 ROOT = Path(__file__).parents[1]
 SEED = 1
+STAGE = [sys.executable, "-m", "lgtm.stage", "influence", "--seed", str(SEED)]
 # A small process between this one and the stage: a child's peak begins with that of the process that starts it.
 WATCH = """
 import resource, subprocess, sys
-subprocess.run(sys.argv[1:], check=True)
+done = subprocess.run(sys.argv[1:])
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(done.returncode)
 """
 LABELS = ["bad", "good"]
 WORDS = [*LABELS, "day", "night", "sun", "rain", "film", "book"]
@@ -42,24 +47,41 @@ def main() -> None:
 
 
 def peak_memory(samples: int) -> float:
-    """MiB that the stage's process holds at most, from `samples` short texts and a tiny student."""
-    stage = [sys.executable, str(ROOT / "stages" / "influence.py"), "--seed", str(SEED)]
+    """MiB that the stage's process holds at most, from `samples` short texts and a tiny student.
+
+    Raises UserError where the stage failed, or did not score every sample in order.
+    """
     with tempfile.TemporaryDirectory() as folder:
         make_workspace(Path(folder), samples)
         watched = subprocess.run(
-            [sys.executable, "-c", WATCH, *stage],
+            [sys.executable, "-c", WATCH, *STAGE],
             cwd=folder,
             env=os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            check=True,
+            capture_output=True,
+            text=True,
         )
+        if watched.returncode:
+            said = watched.stderr.strip().splitlines() or ["nothing"]
+            raise UserError(f"the influence stage ended with status {watched.returncode} and said: {said[-1]}")
+        require_scores(Path(folder) / cell(SEED, "influence") / "influence.parquet", samples)
     return int(watched.stdout) / 2**10
 
 
+def require_scores(path: Path, samples: int) -> None:
+    """Raise UserError unless the table holds the finite influence of every sample, in order."""
+    if not path.is_file():
+        raise UserError(f"the influence stage wrote no {path.name}: nothing was measured")
+    found = pd.read_parquet(path, columns=["sample_id", "influence"])
+    if found["sample_id"].tolist() != sample_ids(samples):
+        raise UserError(f"the influence stage scored {len(found)} samples that are not the {samples} of train in order")
+    if not np.isfinite(found["influence"]).all() or not found["influence"].any():
+        raise UserError("the influence stage wrote scores that are not finite, or all zero")
+
+
 def make_workspace(folder: Path, samples: int) -> None:
-    """What the stage reads, as the stages before it leave it."""
+    """What the stage reads, as the stages before it leave it, and the script itself."""
     shutil.copy(ROOT / "params.yaml", folder)
+    (folder / "stages").symlink_to(ROOT / "stages")
     tokenizer = train_wordpiece(WORDS, vocab_size=100, max_length=32)
     config = AutoConfig.for_model(
         "bert",
@@ -89,9 +111,15 @@ def made_up(rows: int) -> pd.DataFrame:
     lengths = rng.integers(3, 13, rows)
     labels = rng.integers(len(LABELS), size=rows)
     texts = [" ".join(row[:length]) for row, length in zip(words, lengths, strict=True)]
-    ids = [f"train-{row}" for row in range(rows)]
-    return pd.DataFrame({"sample_id": ids, "text": texts, "label": labels, "true_label": labels})
+    return pd.DataFrame({"sample_id": sample_ids(rows), "text": texts, "label": labels, "true_label": labels})
+
+
+def sample_ids(rows: int) -> list[str]:
+    return [f"train-{row}" for row in range(rows)]
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")

@@ -6,13 +6,15 @@ A BERT teacher of 4 layers of width 256 and a student of 2 layers of width 128, 
 on one CPU thread. The published step is rendered from its description: deep copies, two finite differences through the
 teacher, a fresh forward pass wherever it takes one. Passes are counted by hooks on the models. The methods take turns
 step by step; a figure is the median over the steps of the CPU time of this process, over that of distillation from
-cached logits, so that it survives a busy machine.
+cached logits, so that it survives a busy machine. Ends in an error where a method takes other passes than EXPECTED, or
+leaves a network's weights as they were that should have learnt.
 """
 
 import argparse
 import importlib
 import json
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from copy import deepcopy
@@ -27,6 +29,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from lgtm.arms.shared.cotraining import CoTeacher
 from lgtm.config import read_yaml
+from lgtm.errors import UserError
 from lgtm.networks.encoding import EncodedTexts
 from lgtm.networks.losses import DistillationLoss, inputs_of
 from lgtm.networks.models import train_wordpiece
@@ -47,6 +50,14 @@ SETTINGS = SimpleNamespace(
 BASE, PUBLISHED = "kd", "online as published"
 ARMS = ("prokt", "dml", "metadistil", "online")
 PASSES = ("student forwards", "student backwards", "teacher forwards", "teacher backwards")
+EXPECTED = {  # passes of a step, in this order
+    BASE: (1, 1, 0, 0),
+    "prokt": (1, 1, 2, 1),
+    "dml": (1, 1, 2, 1),
+    "metadistil": (4, 3, 2, 1),
+    "online": (4, 3, 2, 1),
+    PUBLISHED: (5, 3, 4, 3),
+}
 
 
 def main() -> None:
@@ -56,26 +67,33 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
 
-    methods = {BASE: Method(None), **{arm: Method(arm) for arm in ARMS}, PUBLISHED: Published()}
-    seconds = {name: [] for name in methods}
-    for _ in range(options.steps + 1):
-        for name, method in methods.items():
-            start = time.process_time()
-            method.step()
-            seconds[name].append(time.process_time() - start)
-    unit = statistics.median(seconds[BASE][1:])
-    rows = [
-        {"name": name, **method.passes(), "kd_steps": statistics.median(seconds[name][1:]) / unit}
-        for name, method in methods.items()
-    ]
+    rows = measure({BASE: Method(None), **{arm: Method(arm) for arm in ARMS}, PUBLISHED: Published()}, options.steps)
     print(f"{'':22}{'student':>18}{'teacher':>18}{'steps of kd':>13}   median of {options.steps} steps")
     for row in rows:
-        student, teacher = (f"{row[f'{who} forwards']} + {row[f'{who} backwards']}" for who in ("student", "teacher"))
+        student, teacher = (
+            f"{row[f'{who} forwards']:.0f} + {row[f'{who} backwards']:.0f}" for who in ("student", "teacher")
+        )
         print(f"{row['name']:22}{student:>18}{teacher:>18}{row['kd_steps']:13.1f}")
     ours, theirs = (next(row for row in rows if row["name"] == name) for name in ("online", PUBLISHED))
     print(f"online as published costs {theirs['kd_steps'] / ours['kd_steps']:.2f} times ours")
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2) + "\n")
+
+
+def measure(methods: dict[str, "Method"], steps: int) -> list[dict]:
+    """A row for each method. Raises UserError where one did not do its work."""
+    seconds = {name: [] for name in methods}
+    for _ in range(steps + 1):
+        for name, method in methods.items():
+            start = time.process_time()
+            method.step()
+            seconds[name].append(time.process_time() - start)
+    for name, method in methods.items():
+        method.require_work(name)
+    medians = {name: statistics.median(values[1:]) for name, values in seconds.items()}
+    return [
+        {"name": name, **method.passes(), "kd_steps": medians[name] / medians[BASE]} for name, method in methods.items()
+    ]
 
 
 def table(seed: int) -> EncodedTexts:
@@ -112,6 +130,7 @@ class Method:
         self.steps = 0
         count_passes(self.student, "student", self.counts)
         count_passes(self.teacher, "teacher", self.counts)
+        self.before = {who: weights(network) for who, network in self.networks().items()}
         self.descent = self.descent_of(self.student, self.loss)
         self.companion = self.co_teacher(arm) if arm else lambda *step: None
 
@@ -133,9 +152,22 @@ class Method:
         self.companion(outputs, self.batch, self.descent.optimizer)
         self.descent.step(self.loss(outputs, self.batch))
 
-    def passes(self) -> dict[str, int]:
+    def networks(self) -> dict[str, torch.nn.Module]:
+        return {"student": self.student, "teacher": self.teacher}
+
+    def passes(self) -> dict[str, float]:
         """Forward and backward passes of a step."""
-        return {name: count // self.steps for name, count in self.counts.items()}
+        return {name: count / self.steps for name, count in self.counts.items()}
+
+    def require_work(self, name: str) -> None:
+        """Raise UserError unless every step took its passes, and just those networks moved that learn."""
+        found, expected = self.passes(), dict(zip(PASSES, EXPECTED[name], strict=True))
+        if found != expected:
+            raise UserError(f"{name}: a step should take {expected}, found {found}")
+        for who, network in self.networks().items():
+            moved, learns = not torch.equal(weights(network), self.before[who]), expected[f"{who} backwards"] > 0
+            if moved != learns or not torch.isfinite(weights(network)).all():
+                raise UserError(f"{name}: the {who} {'did not learn' if learns else 'was changed'}")
 
 
 class Published(Method):
@@ -201,6 +233,11 @@ class Published(Method):
         )
 
 
+def weights(network: torch.nn.Module) -> torch.Tensor:
+    """All of a network's weights as one vector, a copy."""
+    return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
+
+
 def divergence(logits, other):
     return F.kl_div(other.log_softmax(-1), logits.log_softmax(-1), log_target=True, reduction="batchmean")
 
@@ -220,4 +257,7 @@ def count_passes(model, name: str, counts: dict[str, int]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")

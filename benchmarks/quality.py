@@ -8,7 +8,8 @@ average precision in % with which a low influence of the label's loss on the fee
 task's card plants (label_noise). LDS: Spearman correlation in % of the influence of the distillation loss, summed over
 a random subset of train, with minus the held-out loss of the students that validation retrained on it. Means over seeds
 with 95 % intervals, and differences to the first method. `--ours` is a setting of the section influence: what
-params.yaml has, but for the values given here.
+params.yaml has, but for the values given here. Ends in an error where students were retrained on other subsets than
+those at hand, or where a method scores fewer rows than train has.
 """
 
 import argparse
@@ -80,8 +81,18 @@ class WarmStudent:
         self.teacher_logits = torch.from_numpy(read_matrix(cell(seed, "teacher") / "targets.parquet", "logits"))
         validation = params.validation
         self.subsets = random_subsets(len(self.train), validation.subsets, validation.fraction, seed)
-        retrained = read_json(existing(VALIDATION / str(seed) / "validation.json"))["subsets"]
-        self.losses = np.array([subset["losses"] for subset in retrained]).mean(-1)
+        self.losses = self.held_out_losses(VALIDATION / str(seed) / "validation.json")
+
+    def held_out_losses(self, path: Path) -> np.ndarray:
+        """Of the students that validation retrained, by subset. Raises UserError where they had other subsets."""
+        retrained = read_json(existing(path)).get("subsets", [])
+        if not retrained:
+            raise UserError(f"{path}: no student was retrained; set validation.subsets and run dvc repro validation")
+        scored = pd.read_parquet(existing(cell(self.seed, "influence") / "influence.parquet"), columns=["influence"])
+        summed = self.subsets @ scored["influence"].to_numpy(np.float64)
+        if len(retrained) != len(summed) or not np.allclose(summed, [subset["influence"] for subset in retrained]):
+            raise UserError(f"{path}: not of the subsets and scores that are here now; run dvc repro validation")
+        return np.array([subset["losses"] for subset in retrained]).mean(-1)
 
     def every_method(self, settings: dict[str, Influence]) -> Iterator[tuple[str, Scores]]:
         """Scores by ours in each setting, and by the other libraries that are installed."""
@@ -99,8 +110,7 @@ class WarmStudent:
 
     def ours(self, setting: Influence) -> Scores:
         """As the stage influence scores, in one go."""
-        folders = [*sorted((self.folder / "checkpoints").glob("*")), self.folder]
-        checkpoints = [Checkpoint(each, each, setting).score(self.train, lambda samples: None) for each in folders]
+        checkpoints = checkpoint_scores(self.folder, self.train, setting)
         columns = combine(checkpoints, self.teacher_logits, torch.tensor(self.train["label"]), **self.mix())
         return columns["influence_label"].numpy(), columns["influence"].numpy()
 
@@ -110,22 +120,33 @@ class WarmStudent:
 
     def quality(self, influence_label: np.ndarray, influence: np.ndarray) -> dict[str, float]:
         """The measures of a method's scores; without those of flips where the task has none."""
+        for scores in (influence_label, influence):
+            if scores.shape != (len(self.train),) or not np.isfinite(scores).all() or not scores.any():
+                raise UserError(f"seed {self.seed}: not {len(self.train)} finite scores of which some are not zero")
         flipped = (self.train["label"] != self.train["true_label"]).to_numpy()
         summed = self.subsets @ influence.astype(np.float64)
         lds = linear_datamodeling_score(summed, self.losses, self.seed)["correlation"]
         return detection(influence_label, flipped) | {"lds": lds}
 
 
-def table(rows: pd.DataFrame) -> str:
+def checkpoint_scores(folder: Path, train: pd.DataFrame, setting: Influence) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Logits and tangents of train at each checkpoint of a warm student, the last one being the student itself."""
+    folders = [*sorted((folder / "checkpoints").glob("*")), folder]
+    return [Checkpoint(each, each, setting).score(train, lambda samples: None) for each in folders]
+
+
+def table(rows: pd.DataFrame, measures: dict[str, str] = MEASURES) -> str:
     """Means over seeds with their intervals, in %, a line per method. rows: measures by (method, seed)."""
 
     def shown(values: pd.Series) -> str:
+        if values.isna().all():
+            return "–"
         found = interval(100 * values)
         between = "" if found["low"] is None else f" [{found['low']:.1f}, {found['high']:.1f}]"
         return f"{found['mean']:.1f}{between}"
 
-    measured = [measure for measure in MEASURES if measure in rows]
-    return rows.groupby("method", sort=False)[measured].agg(shown).rename(columns=MEASURES).to_string()
+    measured = [measure for measure in measures if measure in rows]
+    return rows.groupby("method", sort=False)[measured].agg(shown).rename(columns=measures).to_string()
 
 
 if __name__ == "__main__":

@@ -1,36 +1,76 @@
 """Run all cells of params.yaml in one process, as `dvc repro` does in many: the same artifacts, without the imports.
 
-    PYTHONPATH=src python -m benchmarks.stages
+    PYTHONPATH=src python -m benchmarks.workspace ../trec -S task=trec
+    cd ../trec && PYTHONPATH=$REPO/src:$REPO python -m benchmarks.stages
 
-For tables over many tasks and seeds on a small machine, where importing torch in every stage is a third of the time.
-Nothing is cached or locked: `dvc repro` is how a result that matters is made; docs/results.md says what came from here.
+In the current folder, which benchmarks.workspace makes; REPO is the clone's full path. For tables over many tasks and
+seeds on a small machine, where importing torch in every stage is a third of the time. Nothing is cached or locked, and
+what an earlier run wrote is removed: `dvc repro` is how a result that matters is made; docs/results.md says what came
+from here. Ends in an error where a stage does not write what dvc.yaml says.
 """
 
 import importlib
+import itertools
+import shutil
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from lgtm.config import read_yaml
+from lgtm.errors import UserError
 from lgtm.params import load_params
 
-ROOT = Path(__file__).parents[1]
+STAGES = read_yaml(Path(__file__).parents[1] / "dvc.yaml")["stages"]
 
 
 def main() -> None:
     """Run the stages in the graph's order, in the current folder."""
-    params = load_params()
-    stage = {name: importlib.import_module(f"stages.{name}") for name in read_yaml(ROOT / "dvc.yaml")["stages"]}
-    stage["prepare"].main()
-    for seed in params.seeds:
-        for name in ("teacher_warmup", "student_warmup", "influence", "validation"):
-            stage[name].main(seed)
-        for arm in params.arms:
-            stage["teacher_tailored"].main(seed, arm)
-            stage["distill"].main(seed, arm)
-        for arm in params.rounds.arms:
-            stage["rounds"].main(seed, arm)
-    for name in ("selection", "evaluate", "report"):
-        stage[name].main()
+    load_params()
+    params = read_yaml("params.yaml")
+    for name, stage in STAGES.items():
+        for item in cells(stage, params):
+            run(name, item)
+
+
+def run(name: str, item: dict) -> None:
+    """Run a stage's cell as DVC does: its outputs are removed before. Raises UserError where one is not there after."""
+    main, written = importlib.import_module(f"stages.{name}").main, outputs(STAGES[name], item)
+    for path in written:
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    main(**item)
+    for path in written:
+        if not path.exists():
+            raise UserError(f"{' '.join([name, *map(str, item.values())])}: did not write {path}, which dvc.yaml lists")
+
+
+def cells(stage: dict, params: dict) -> Iterator[dict]:
+    """What the stage's main is called with: the items of its matrix, in order; nothing, once, where it has none."""
+    lists = {key: _setting(values, params) for key, values in stage.get("matrix", {}).items()}
+    for values in itertools.product(*lists.values()):
+        yield dict(zip(lists, values, strict=True))
+
+
+def outputs(stage: dict, item: dict) -> list[Path]:
+    """Files and folders that the stage writes."""
+    listed = [out for kind in ("outs", "metrics", "plots") for out in stage.get(kind, [])]
+    found = []
+    for out in listed:
+        path = next(iter(out)) if isinstance(out, dict) else out
+        for key, value in item.items():
+            path = path.replace(f"${{item.{key}}}", str(value))
+        found.append(Path(path))
+    return found
+
+
+def _setting(reference: str, params: dict) -> list:
+    """What a reference such as ${rounds.arms} names."""
+    for key in reference.removeprefix("${").removesuffix("}").split("."):
+        params = params[key]
+    return params
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")

@@ -1,7 +1,7 @@
 """Gather the listed seeds and arms into tables, figures and a page."""
 
 from lgtm.params import load_params
-from lgtm.report.names import NAMES, WARMUP
+from lgtm.report.names import WARMUP
 from lgtm.report.page import results_page
 from lgtm.report.plots import (
     arms_figure,
@@ -63,7 +63,7 @@ def main() -> None:
     rounds = None
     if params.rounds.arms:
         rounds = by_round(results, cells, params.rounds.arms, params.rounds.count, official)
-        metrics["rounds"] = summarise_rounds(rounds)
+        metrics["rounds"] = summarise_rounds(rounds, official)
     page = results_page(
         task=params.task,
         pair=params.pair,
@@ -75,20 +75,18 @@ def main() -> None:
         shown=params.report.samples,
     )
     teacher = cells.loc[("teacher", WARMUP), official]
-    name, on = NAMES[official], parts[0]
     figures = {
-        "arms": arms_figure(100 * students, 100 * teacher, f"{name} on {on}, %"),
-        "curves": curves_figure(curves.assign(value=100 * curves["value"]), params.arms, f"{name} on selection, %"),
+        "arms": arms_figure(students, teacher, official, parts[0]),
+        "curves": curves_figure(curves, params.arms, official),
         "influence": influence_figure(scores),
     }
     if compared := pairs(params.arms):
-        unit = f"difference in {name} on {on}, percentage points"
         settled = [decision in (BETTER, WORSE) for decision in decisions(metrics, official).values()]
-        figures["differences"] = differences_figure(100 * students, compared, settled, unit)
+        figures["differences"] = differences_figure(students, compared, settled, official, parts[0])
     if len(changes) or len(subsets):
         figures["validation"] = validation_figure(changes, subsets)
     if rounds is not None:
-        figures["rounds"] = rounds_figure(rounds.assign(value=100 * rounds["value"]), f"{name} on {on}, %")
+        figures["rounds"] = rounds_figure(rounds, official, parts[0])
     pictures = {name: png(figure) for name, figure in figures.items()}
 
     FIGURES.mkdir(parents=True, exist_ok=True)

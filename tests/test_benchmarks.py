@@ -1,8 +1,20 @@
-"""The benchmarks' own code, at a tiny size: what they report, never how long it took."""
+"""The benchmarks' own code, at a tiny size: what they report, never how long it took, and how they fail."""
 
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
 import pytest
+import tiny_project
+import torch
+import yaml
 
-from benchmarks import influence
+import benchmarks
+from benchmarks import directions, influence, memory, online, quality, stages, table, workspace
+from lgtm.errors import UserError
+from lgtm.params import load_params
 
 
 @pytest.fixture(scope="module")
@@ -25,3 +37,241 @@ def test_captum_agrees_with_the_loop(rows):
 def test_a_peer_that_is_not_installed_is_said_in_one_line(capsys):
     assert influence.missing("no_such_library")
     assert capsys.readouterr().out.count("\n") == 1
+
+
+def test_influence_fails_where_the_scores_are_wrong(monkeypatch):
+    monkeypatch.setattr(influence, "distillation_influence", lambda logits, *rest, **mix: -logits[:, 0])
+    with pytest.raises(UserError, match=r"finite differences: .* off the autograd loop"):
+        influence.measure(samples=2, peer_samples=2, rounds=1)
+
+
+@pytest.mark.parametrize("error", [2e-3, float("nan"), influence.relative_error(torch.ones(1), torch.ones(2))])
+def test_influence_fails_where_an_error_is_large_or_no_number(error):
+    with pytest.raises(UserError, match=r"forward mode: .* off the autograd loop"):
+        influence.checked("forward mode", error, 1e-3)
+
+
+def test_influence_fails_where_not_every_sample_is_scored():
+    ways = {influence.PLAIN: lambda: iter(torch.ones(2, 2)), "half": lambda: iter([torch.ones(2)])}
+    with pytest.raises(UserError, match="half: scored 2 of 4 samples"):
+        influence.in_turns(ways, rounds=1, samples=4)
+
+
+def test_memory_is_measured_of_a_stage_that_scores():
+    assert memory.peak_memory(30) > 100
+
+
+@pytest.mark.parametrize(
+    ("stage", "said"),
+    [
+        ("", "wrote no influence.parquet"),
+        ("import sys; sys.exit('error: no disk')", "status 1 and said: error: no disk"),
+    ],
+)
+def test_memory_fails_where_the_stage_does_nothing(monkeypatch, stage, said):
+    monkeypatch.setattr(memory, "STAGE", [sys.executable, "-S", "-c", stage])
+    with pytest.raises(UserError, match=said):
+        memory.peak_memory(4)
+
+
+@pytest.mark.parametrize(
+    ("ids", "scores", "said"),
+    [
+        (["train-0", "train-1"], [0.1, 0.2], "scored 2 samples"),
+        (["train-1", "train-0", "train-2"], [0.1, 0.2, 0.3], "in order"),
+        (["train-0", "train-1", "train-2"], [0.1, np.nan, 0.3], "not finite"),
+        (["train-0", "train-1", "train-2"], [0.0, 0.0, 0.0], "all zero"),
+    ],
+)
+def test_memory_fails_where_a_sample_has_no_score(tmp_path, ids, scores, said):
+    pd.DataFrame({"sample_id": ids, "influence": scores}).to_parquet(tmp_path / "influence.parquet")
+    with pytest.raises(UserError, match=said):
+        memory.require_scores(tmp_path / "influence.parquet", 3)
+
+
+@pytest.fixture
+def tiny_online(monkeypatch):
+    """Small networks and batches."""
+    network = online.network
+    monkeypatch.setattr(online, "network", lambda layers, width: network(1, 32))
+    monkeypatch.setattr(online, "TOKENS", 8)
+
+
+def test_online_counts_the_passes_of_every_method(tiny_online):
+    methods = {
+        online.BASE: online.Method(None),
+        "online": online.Method("online"),
+        online.PUBLISHED: online.Published(),
+    }
+    rows = {row["name"]: row for row in online.measure(methods, steps=1)}
+    assert [rows["online"][name] for name in online.PASSES] == [4, 3, 2, 1]
+    assert [rows[online.PUBLISHED][name] for name in online.PASSES] == [5, 3, 4, 3]
+
+
+def test_online_fails_where_a_teacher_does_not_learn(tiny_online):
+    method = online.Method("prokt")
+    method.companion.descent.step = lambda value: value.backward()
+    with pytest.raises(UserError, match="prokt: the teacher did not learn"):
+        online.measure({online.BASE: method_of_kd(), "prokt": method}, steps=1)
+
+
+def test_online_fails_where_a_step_takes_other_passes(tiny_online):
+    method = online.Method("online")
+    method.companion = lambda *step: None
+    with pytest.raises(UserError, match="online: a step should take"):
+        online.measure({online.BASE: method_of_kd(), "online": method}, steps=1)
+
+
+def method_of_kd():
+    return online.Method(None)
+
+
+def write_metrics(folder, arms):
+    folder.mkdir()
+    value = {"mean": 0.5, "low": None, "high": None, "n": 1}
+    metrics = {"arms": {arm: {"accuracy": value} for arm in arms}, "teachers": {"warmup": {"accuracy": value}}}
+    (folder / "metrics.json").write_text(json.dumps(metrics | {"differences": {}}))
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("TREC=empty", "empty/metrics.json: no such file"),
+        ("TREC=few", "few/metrics.json: has no arm control, tailored"),
+        ("all", "all: should be a name and the run's reports folder"),
+    ],
+)
+def test_table_fails_in_one_line(tmp_path, monkeypatch, argument, said):
+    monkeypatch.chdir(tmp_path)
+    write_metrics(tmp_path / "few", ["kd"])
+    write_metrics(tmp_path / "all", table.ARMS)
+    monkeypatch.setattr(sys, "argv", ["table", argument])
+    with pytest.raises(UserError, match=said):
+        table.main()
+
+
+def test_table_needs_a_run(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["table"])
+    with pytest.raises(SystemExit) as ended:
+        table.main()
+    assert ended.value.code
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A folder in which benchmarks.stages has run the tiny task, one seed and two arms."""
+    folder = tmp_path_factory.mktemp("project")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        tiny_project.write_cards(folder)
+        settings = tiny_project.settings(seeds=[1], arms=["kd", "tailored"])
+        (folder / "params.yaml").write_text(yaml.safe_dump(settings))
+        # Another run's, which would be scored with this one's.
+        Path("work/runs/1/student/checkpoints/00000001").mkdir(parents=True)
+        stages.main()
+    yield folder
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture
+def params(project, monkeypatch):
+    """The project's settings, in its folder."""
+    monkeypatch.chdir(project)
+    return load_params()
+
+
+def test_stages_runs_every_cell_and_starts_afresh(params):
+    for arm in params.arms:
+        assert Path("work/evaluation/1", arm).is_dir()
+    assert json.loads(Path("reports/metrics.json").read_text())["arms"]["tailored"]["accuracy"]["n"] == 1
+    assert not Path("work/runs/1/student/checkpoints").exists()
+
+
+def test_stages_fails_where_a_stage_writes_nothing(params, monkeypatch):
+    monkeypatch.setattr("stages.selection.main", lambda: None)
+    with pytest.raises(UserError, match=r"selection: did not write reports/selection\.json"):
+        stages.run("selection", {})
+
+
+def test_stages_knows_every_cell_and_output_of_the_graph():
+    lists = {"seeds": [1, 2], "arms": ["kd"], "rounds": {"arms": []}}
+    assert list(stages.cells(stages.STAGES["distill"], lists)) == [{"seed": 1, "arm": "kd"}, {"seed": 2, "arm": "kd"}]
+    assert list(stages.cells(stages.STAGES["rounds"], lists)) == []
+    assert list(stages.cells(stages.STAGES["report"], lists)) == [{}]
+    for stage in stages.STAGES.values():
+        assert not any("$" in str(path) for path in stages.outputs(stage, {"seed": 1, "arm": "kd"}))
+
+
+def test_quality_measures_what_validation_retrained(params):
+    student = quality.WarmStudent(params, 1)
+    found = student.quality(*student.ours(params.influence))
+    assert {"auc", "lds"} <= set(found)
+    stage = json.loads(Path("work/validation/1/validation.json").read_text())
+    assert found["lds"] == pytest.approx(stage["lds"]["correlation"])
+    assert found["auc"] == pytest.approx(stage["mislabel"]["influence"]["auc"])
+
+
+@pytest.mark.parametrize(
+    "broken", [lambda scores: scores[:3], np.zeros_like, lambda scores: scores * np.nan], ids=["few", "zero", "nan"]
+)
+def test_quality_fails_where_a_method_does_not_score(params, broken):
+    student = quality.WarmStudent(params, 1)
+    scores = broken(np.ones(len(student.train)))
+    with pytest.raises(UserError, match=f"seed 1: not {len(student.train)} finite scores"):
+        student.quality(scores, scores)
+
+
+def test_quality_fails_where_students_had_other_subsets(params):
+    other = params.model_copy(update={"validation": params.validation.model_copy(update={"fraction": 0.5})})
+    with pytest.raises(UserError, match="not of the subsets and scores that are here now"):
+        quality.WarmStudent(other, 1)
+
+
+def test_quality_fails_where_no_student_was_retrained(params, monkeypatch):
+    monkeypatch.setattr(quality, "read_json", lambda path: {})
+    with pytest.raises(UserError, match=r"validation\.json: no student was retrained"):
+        quality.WarmStudent(params, 1)
+
+
+def test_directions_are_those_that_the_stage_scores(params):
+    found = dict(directions.measure(params, 1, ["head margin none", "all cross_entropy adamw"]))
+    stage = json.loads(Path("work/validation/1/validation.json").read_text())["mislabel"]
+    assert found["head margin none"]["last"] == pytest.approx(stage["influence"]["auc"])
+    assert found["head margin none"]["per_unit"] == pytest.approx(stage["influence_per_unit"]["auc"])
+    assert found[directions.OWN] == {"last": pytest.approx(stage["likelihood"]["auc"])}
+    assert found["all cross_entropy adamw"] != found["head margin none"]
+
+
+def test_directions_fails_where_no_label_is_flipped(params, monkeypatch):
+    clean = directions.read_role("train").assign(label=0, true_label=0)
+    monkeypatch.setattr(directions, "read_role", lambda role: clean)
+    with pytest.raises(UserError, match=r"tasks/tiny/task\.yaml: label_noise"):
+        next(directions.measure(params, 1, ["head margin none"]))
+
+
+def test_a_workspace_has_the_changed_settings(tmp_path, monkeypatch):
+    workspace.make(tmp_path / "new", ["seeds=[4]", "teacher_tailored.tailored.lambda=1e-1", "validation.removals=[]"])
+    monkeypatch.chdir(tmp_path / "new")
+    made = load_params()
+    assert (made.seeds, made.teacher_tailored.tailored.lambda_, made.validation.removals) == ([4], 0.1, [])
+    assert Path("tasks/demo/task.yaml").is_file()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [("distil.epochs=1", "-S distil.epochs: params.yaml has no such key"), ("seeds=[a]", "-S: seeds.0: ")],
+)
+def test_a_workspace_of_a_wrong_setting_fails(tmp_path, change, said):
+    with pytest.raises(UserError, match=said):
+        workspace.make(tmp_path / "new", [change])
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("name", ["influence", "memory", "online", "quality", "directions", "stages", "table"])
+def test_a_benchmark_that_fails_says_one_line_and_ends_with_an_error(name):
+    """Every script ends in the same frame; what it raises is tested above."""
+    source = Path(benchmarks.__path__[0], f"{name}.py").read_text()
+    assert source.endswith(
+        'if __name__ == "__main__":\n    try:\n        main()\n    except UserError as error:\n'
+        '        sys.exit(f"error: {error}")\n'
+    )

@@ -303,6 +303,21 @@ def test_differences_go_around_what_is_put_around_the_students_forward_pass():
     companion(outputs, batch, adamw(pair.student))
 
 
+def test_a_parameter_that_the_student_does_not_use_stays_out_of_it():
+    teachers = []
+    for spare in (False, True):
+        pair = Pair()
+        if spare:
+            pair.student.bert.register_parameter("spare", torch.nn.Parameter(torch.ones(5, dtype=torch.float64)))
+        loss = DistillationLoss(pair.warm_logits.clone(), 2.0, 0.0)
+        batch = next(iter(training_batches(pair.train, 8, torch.Generator().manual_seed(SEED))))
+        companion = pair.co_teacher(ONLINE, loss)
+        companion(pair.student(**inputs_of(batch)), batch, adamw(pair.student))
+        teachers.append(list(pair.teacher.parameters()))
+    for without, with_it in zip(*teachers, strict=True):
+        torch.testing.assert_close(without, with_it)
+
+
 def test_the_same_seed_gives_the_same_bytes():
     pairs = [Pair(dropout=0.1, dtype=torch.float32) for _ in range(2)]
     for pair in pairs:

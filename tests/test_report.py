@@ -15,7 +15,8 @@ import yaml
 
 from lgtm.config import read_yaml
 from lgtm.errors import UserError
-from lgtm.report.statistics import crossed_test, holm, interval
+from lgtm.report.scores import rank_samples, share_helpful
+from lgtm.report.statistics import CORRELATION, SHARE, crossed_test, holm, interval
 from lgtm.report.tables import by_round, headline, right_answers, select_cells, summarise, summarise_rounds
 from lgtm.report.text import escape, show, show_p
 from lgtm.report.verdicts import decisions, pairs, significance, verdict
@@ -253,6 +254,33 @@ def test_the_samples_are_the_extremes_with_their_texts(reported):
     assert page.count("planted flip; true:") >= (worst["label"] != worst["true_label"]).sum() > 0
 
 
+def test_samples_are_ranked_by_their_mean_over_seeds():
+    """Against a loop; two samples tie, one is at zero, and every seed brings the rows in another order."""
+    random = np.random.default_rng(0)
+    influence = {sample: random.normal(size=3) for sample in "abcdefgh"} | {"i": np.zeros(3)}
+    influence["h"] = influence["a"][::-1]
+    scores = pd.DataFrame(
+        [
+            {"seed": seed, "sample_id": sample, "influence": influence[sample][seed], "text": f"text of {sample}"}
+            for seed in range(3)
+            for sample in random.permutation(list(influence))
+        ]
+    )
+    naive = [
+        (sample, f"text of {sample}", values.mean(), sum(value > 0 for value in values))
+        for sample, values in influence.items()
+    ]
+    naive = sorted(naive, key=lambda row: -row[2])
+    found = rank_samples(scores)[["sample_id", "text", "influence", "helps"]]
+    assert found["sample_id"].tolist() == [sample for sample, *_ in naive]
+    assert found["text"].tolist() == [text for _, text, *_ in naive]
+    assert found["influence"].tolist() == pytest.approx([mean for *_, mean, _ in naive])
+    assert found["helps"].tolist() == [helps for *_, helps in naive]
+    assert share_helpful(scores) == interval(
+        [np.mean([values[seed] > 0 for values in influence.values()]) for seed in range(3)], SHARE
+    )
+
+
 def test_what_is_not_listed_leaves_no_trace(workspace, tmp_path):
     workspace(seeds=[1, 2], arms=["ce", "kd"])
     stage.main()
@@ -364,13 +392,40 @@ def test_what_retraining_said_is_paired_by_seed(reported):
     ]
     validation = metrics["validation"]
     assert validation["removals"]["most harmful"]["0.3"] == pytest.approx(interval(changes))
-    assert validation["lds"] == pytest.approx(interval([content["lds"]["correlation"] for content in contents]))
+    assert validation["lds"] == pytest.approx(
+        interval([content["lds"]["correlation"] for content in contents], CORRELATION)
+    )
     aucs = [content["mislabel"]["influence"]["auc"] for content in contents]
-    assert validation["mislabel"]["influence"]["auc"] == pytest.approx(interval(aucs))
+    assert validation["mislabel"]["influence"]["auc"] == pytest.approx(interval(aucs, SHARE))
     section = page.split("## Does the influence mean something?")[1].split("## Sizes")[0]
-    assert f"| planted flips | influence under the label | {show(interval(aucs))} |" in section
+    assert f"| planted flips | influence under the label | {show(interval(aucs, SHARE))} |" in section
     assert f"Linear datamodeling score: {show(validation['lds'])}." in section
     assert re.findall(r"^\| (\d+ %) ", section, re.MULTILINE) == ["10 %", "30 %"]
+
+
+def test_no_share_runs_past_100(workspace):
+    workspace(arms=["kd"], metrics=("accuracy", "matthews"))
+    for seed, value in zip(SEEDS, (0.9, 1.0, 1.0), strict=True):
+        path = evaluation(seed, "kd") / "results.parquet"
+        results = pd.read_parquet(path)
+        shares = results["metric"].isin(["accuracy", "matthews", "ece", "agreement"])
+        results.assign(value=results["value"].where(~shares, value)).to_parquet(path)
+        rewrite_validation(seed, lambda found, value=value: found["teacher_error"]["confidence"].update(auc=value))
+        rewrite_validation(seed, lambda found, value=value: found["lds"].update(correlation=value))
+        scores = pd.read_parquet(cell(seed, "influence") / "influence.parquet")
+        helpful = np.arange(len(scores)) < value * len(scores)
+        scores.assign(influence=np.where(helpful, 0.01, -0.01)).to_parquet(
+            cell(seed, "influence") / "influence.parquet"
+        )
+    stage.main()
+    metrics, _, page = read_reports()
+    kd, validation = metrics["arms"]["kd"], metrics["validation"]
+    shares = [kd[name] for name in ("accuracy", "matthews", "ece", "agreement")]
+    shares += [validation["lds"], validation["teacher_error"]["confidence"]["auc"]]
+    for share in [*shares, metrics["influence"]["share_helpful"]]:
+        assert 0.9 < share["mean"] < share["high"] <= 1
+        assert share["high"] - share["mean"] < share["mean"] - share["low"]
+    assert not re.search(r", 1\d\d\.\d\]", page.replace(", 100.0]", ""))
 
 
 def test_what_was_not_measured_is_not_shown(workspace):
@@ -547,8 +602,8 @@ def test_rounds_are_paired_by_seed_and_named_when_missing():
     cells = results[results["model"] == "student"].rename(columns={"value": "accuracy"})
     cells = cells.set_index(["model", "arm", "seed"])[["accuracy"]]
     rounds = by_round(results, cells, ["kd", "tailored"], 2, "accuracy")
-    found = summarise_rounds(rounds)
-    assert found["arms"]["kd"]["2"] == interval([0.6, 0.6, 0.6])
+    found = summarise_rounds(rounds, "accuracy")
+    assert found["arms"]["kd"]["2"] == interval([0.6, 0.6, 0.6], SHARE)
     assert found["differences"]["tailored-kd"]["2"]["mean"] == pytest.approx(0.02)
     with pytest.raises(UserError, match="no round 3 of kd, seed 1"):
         by_round(results, cells, ["kd"], 3, "accuracy")

@@ -5,7 +5,17 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from lgtm.report.statistics import crossed_test, holm, interval, paired_difference, seeds_for_half, smallest_shown
+from lgtm.report.names import range_of
+from lgtm.report.statistics import (
+    CORRELATION,
+    SHARE,
+    crossed_test,
+    holm,
+    interval,
+    paired_difference,
+    seeds_for_half,
+    smallest_shown,
+)
 
 
 def test_interval_is_the_one_of_the_t_test():
@@ -37,6 +47,69 @@ def test_the_interval_covers_as_often_as_it_says():
     draws = np.random.default_rng(0).normal(size=(4000, 3))
     covered = [i["low"] < 0 < i["high"] for i in map(interval, draws)]
     assert np.mean(covered) == pytest.approx(0.95, abs=0.015)
+
+
+def test_the_interval_of_a_share_by_hand():
+    # The angles of 0.25, 0.5 and 0.75 are π/6, π/4 and π/3, with a standard error of π/12 / √3.
+    half_width = 4.302653 * np.pi / 12 / np.sqrt(3)
+    found = interval([0.25, 0.75, 0.5], SHARE)
+    assert found["mean"] == 0.5
+    assert found["low"] == pytest.approx(np.sin(np.pi / 4 - half_width) ** 2)
+    assert found["high"] == pytest.approx(np.sin(np.pi / 4 + half_width) ** 2)
+    twice = interval([-0.5, 0.5, 0.0], CORRELATION)
+    assert [twice["low"], twice["high"]] == pytest.approx([2 * found[end] - 1 for end in ("low", "high")])
+
+
+def test_far_from_its_ends_a_share_has_the_interval_of_the_t_test():
+    values = [0.500, 0.501, 0.503, 0.498]
+    assert interval(values, SHARE) == pytest.approx(interval(values), abs=1e-5)
+
+
+@pytest.mark.parametrize("within", [SHARE, CORRELATION])
+def test_no_interval_leaves_its_range_or_its_mean(within):
+    random = np.random.default_rng(0)
+    low, high = within
+    draws = [random.beta(a, b, size=n) for a, b in ((50, 0.5), (0.1, 2), (0.2, 0.2)) for n in (2, 3, 5, 30) * 20]
+    ends = [np.array(values) for values in ([1, 1, 0], [0, 0, 1], [1, 1], [0, 0, 0], [0, 1], [0.99, 1, 1], [0.7] * 3)]
+    for values in draws + ends:
+        found = interval(low + (high - low) * values, within)
+        assert low <= found["low"] <= found["mean"] <= found["high"] <= high
+        assert found["mean"] == pytest.approx(low + (high - low) * values.mean())
+        if values.std() < 1e-12:
+            assert found["high"] - found["low"] < 1e-9
+    assert interval([1.0], within) == {"mean": 1.0, "low": None, "high": None, "n": 1}
+
+
+@pytest.mark.parametrize(("value", "within"), [(1.01, SHARE), (-0.01, SHARE), (74.0, SHARE), (-1.1, CORRELATION)])
+def test_a_value_out_of_its_range_is_refused(value, within):
+    with pytest.raises(ValueError, match="not within"):
+        interval([0.5, value], within)
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 20])
+@pytest.mark.parametrize(("a", "b"), [(90, 10), (200, 2), (19, 1), (1, 9)])
+def test_the_interval_of_a_share_covers_as_often_as_the_plain_one_or_more(a, b, seeds):
+    """Near an end no interval of three seeds covers 95 %. About the mean angle it would cover less with more seeds."""
+    draws = np.random.default_rng(0).beta(a, b, size=(1000, seeds))
+    covered = {
+        within: np.mean([i["low"] <= a / (a + b) <= i["high"] for i in (interval(row, within) for row in draws)])
+        for within in (SHARE, None)
+    }
+    assert covered[SHARE] > max(0.91, covered[None] - 0.01)
+
+
+@pytest.mark.parametrize(
+    ("metric", "within"),
+    [
+        *((name, SHARE) for name in ("accuracy", "f1", "macro_f1", "ece", "agreement", "auc", "average_precision")),
+        ("matthews", CORRELATION),
+        ("nll", None),
+        ("parameters", None),
+        ("megabytes", None),
+    ],
+)
+def test_the_range_of_a_metric(metric, within):
+    assert range_of(metric) == range_of(f"{metric}_mismatched") == within
 
 
 def test_differences_are_paired_by_seed_not_by_position():

@@ -96,14 +96,17 @@ def best_temperature(logits: Tensor, labels: Tensor) -> float:
 def feedback_gradient(
     model: nn.Module, batches: Iterable[dict[str, Tensor]], names: list[str], loss_sum: LossSum
 ) -> Direction:
-    """Gradient of the mean feedback loss over the batches, by parameter name; the model is in eval mode."""
+    """Gradient of the mean feedback loss over the batches, by parameter name; the model is in eval mode.
+
+    Zero for a parameter that the logits do not depend on; some encoders have such ones.
+    """
     parameters = dict(model.named_parameters())
     chosen = [parameters[name] for name in names]
     total = [torch.zeros_like(parameter) for parameter in chosen]
     count = 0
     for batch in batches:
         loss = loss_sum(model(**inputs_of(batch)).logits, batch["labels"])
-        for sum_, gradient in zip(total, torch.autograd.grad(loss, chosen), strict=True):
+        for sum_, gradient in zip(total, torch.autograd.grad(loss, chosen, materialize_grads=True), strict=True):
             sum_ += gradient
         count += len(batch["labels"])
     return {name: gradient / count for name, gradient in zip(names, total, strict=True)}

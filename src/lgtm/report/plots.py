@@ -1,5 +1,7 @@
 """The report's figures. Every function takes tables and returns a figure; nothing here has global state.
 
+Metrics come as fractions; axes show them in percent.
+
 Colours are Okabe and Ito's, which colour-blind readers can tell apart. An arm has the same colour in all figures.
 """
 
@@ -10,9 +12,11 @@ import numpy as np
 import pandas as pd
 from matplotlib import color_sequences, rc_context
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from lgtm.report.names import NAMES, range_of
 from lgtm.report.statistics import Interval, interval, paired_difference
 
 BLACK, ORANGE, SKY, GREEN, _, BLUE, VERMILION, PURPLE = color_sequences["okabe_ito"]
@@ -32,7 +36,7 @@ STYLE = {
 }
 WIDTH = 7.5
 BINS = 61
-MOST_BANDS = 6  # in a panel; more hide each other
+MOST_BARS = 6  # lines with bars in a panel; more hide each other
 VERDICTS = (
     "Right of zero the first arm is better. Bars are not corrected for the number of comparisons, verdicts are.\n"
     "Filled: the verdict names a winner. Hollow: it does not, even where the bar is clear of zero."
@@ -47,30 +51,33 @@ def png(figure: Figure) -> bytes:
 
 
 @rc_context(STYLE)
-def arms_figure(students: pd.DataFrame, teacher: pd.Series, label: str) -> Figure:
+def arms_figure(students: pd.DataFrame, teacher: pd.Series, metric: str, part: str) -> Figure:
     """Students by arm, against the warmed-up teacher.
 
-    students: seeds × arms; teacher: by seed; both in the unit that `label`, the axis's, names.
+    students: the metric on this part of the test, seeds × arms; teacher: by seed.
     """
     figure, axes = _rows("Students by arm", list(students))
-    reference = interval(teacher)
+    reference = interval(teacher, range_of(metric))
     axes.axvline(reference["mean"], color=GREY, linestyle="--", linewidth=1.2, label="warmed-up teacher, mean")
     if reference["low"] is not None:
         band = "its 95 % interval"
         axes.axvspan(reference["low"], reference["high"], color=GREY, alpha=0.12, linewidth=0, label=band)
     for row, (arm, (_, colour)) in enumerate(_styles(students).items()):
-        _draw_row(axes, row, students[arm], interval(students[arm]), colour)
-    axes.set_xlabel(label)
+        _draw_row(axes, row, students[arm], interval(students[arm], range_of(metric)), colour)
+    axes.set_xlabel(f"{NAMES[metric]} on {part}, %")
+    _percent(axes.xaxis)
     figure.legend(loc="outside upper right", ncols=2)
     _caption(figure, f"{_meaning(len(students))}\nDifferences are paired by seed: arms whose bars overlap may differ.")
     return figure
 
 
 @rc_context(STYLE)
-def differences_figure(students: pd.DataFrame, pairs: list[tuple[str, str]], settled: list[bool], label: str) -> Figure:
+def differences_figure(
+    students: pd.DataFrame, pairs: list[tuple[str, str]], settled: list[bool], metric: str, part: str
+) -> Figure:
     """Differences a − b between arms, paired by seed.
 
-    students: seeds × arms, in the unit of `label`, the axis's; settled: by pair, whether the verdict names a winner.
+    students: as in arms_figure; settled: by pair, whether the verdict names a winner.
     """
     figure, axes = _rows("Differences between arms, paired by seed", [f"{a} − {b}" for a, b in pairs])
     axes.axvline(0, color=BLACK, linewidth=1)
@@ -80,58 +87,70 @@ def differences_figure(students: pd.DataFrame, pairs: list[tuple[str, str]], set
         _draw_row(axes, row, students[a] - students[b], difference, styles[a][1], filled=filled)
         if row and b != pairs[row - 1][1]:
             axes.axhline(row - 0.5, color="0.8", linewidth=0.8)
-    axes.set_xlabel(label)
+    axes.set_xlabel(f"difference in {NAMES[metric]} on {part}, percentage points")
+    _percent(axes.xaxis)
     _caption(figure, f"{_meaning(len(students))}\n{VERDICTS}")
     return figure
 
 
 @rc_context(STYLE)
-def curves_figure(curves: pd.DataFrame, arms: list[str], label: str) -> Figure:
+def curves_figure(curves: pd.DataFrame, arms: list[str], metric: str) -> Figure:
     """Learning curves: a panel per phase, in the table's order, and a line per arm.
 
-    curves: phase, arm, seed, step (optimizer steps) and value (in the unit of `label`). What precedes the arms carries
+    curves: phase, arm, seed, step (optimizer steps) and value (the metric on selection). What precedes the arms carries
     a name that is not in `arms`.
     """
     phases = list(curves["phase"].unique())
     rows = -(-len(phases) // 2)
     figure = Figure(figsize=(WIDTH, 0.8 + 2.3 * rows), layout="constrained")
     figure.suptitle("Learning curves", x=0.01, ha="left", fontweight="bold")
-    figure.supylabel(label, fontsize=9)
-    panels = iter(figure.subplots(rows, 2, sharey=True, squeeze=False).flat)
+    figure.supylabel(f"{NAMES[metric]} on selection, %", fontsize=9)
+    panels = iter(figure.subplots(rows, 2, squeeze=False).flat)
     styles = _styles(arms)
     for phase, axes in zip(phases, panels, strict=False):
         drawn = curves[curves["phase"] == phase]
-        number = drawn["arm"].nunique()
-        for arm, lines in drawn.groupby("arm", sort=False):
+        number, last = drawn["arm"].nunique(), drawn["step"].max()
+        for place, (arm, lines) in enumerate(drawn.groupby("arm", sort=False)):
             values = lines.groupby("step")["value"].agg(["mean", "min", "max"])
             line, colour = styles.get(arm, ("-", BLACK))
-            axes.plot(values["mean"], line, marker="o", markersize=3, linewidth=1.3, color=colour, label=arm)
-            if number <= MOST_BANDS:
-                axes.fill_between(values.index, values["min"], values["max"], color=colour, alpha=0.15, linewidth=0)
-        axes.set(title=phase, xlabel="optimizer steps", xlim=(0, None))
+            # Arms that agree would hide each other.
+            step = values.index + last / (15 * number) * (place - (number - 1) / 2)
+            axes.plot(step, values["mean"], line, marker="o", markersize=3, linewidth=1.3, color=colour, label=arm)
+            if number <= MOST_BARS:
+                axes.vlines(step, values["min"], values["max"], color=colour, alpha=0.4, linewidth=1.3)
+        axes.set(title=phase, xlabel="optimizer steps", xlim=(0, 1.07 * last))
+        _percent(axes.yaxis)
     for axes in panels:
         axes.set_axis_off()
     handles = [Line2D([], [], linestyle=line, color=colour, label=arm) for arm, (line, colour) in styles.items()]
     figure.legend(handles=handles, loc="outside upper right", ncols=4)
-    _caption(figure, f"Line: mean over {_count(curves['seed'])}. Band (up to {MOST_BANDS} lines): lowest to highest.")
+    _caption(
+        figure,
+        f"Line: mean over {_count(curves['seed'])}. Bar (up to {MOST_BARS} lines): lowest to highest. Arms of a panel"
+        " stand a little apart.\nEvery panel has its own scale.",
+    )
     return figure
 
 
 @rc_context(STYLE)
-def rounds_figure(rounds: pd.DataFrame, label: str) -> Figure:
-    """Students by round, a line per arm with its interval over seeds. rounds: arm, seed, round, value (`label`'s)."""
+def rounds_figure(rounds: pd.DataFrame, metric: str, part: str) -> Figure:
+    """Students by round, a line per arm with its interval over seeds.
+
+    rounds: arm, seed, round, value (the metric on this part of the test).
+    """
     figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
     figure.suptitle("Students by round", x=0.01, ha="left", fontweight="bold")
     axes = figure.subplots()
     arms = list(rounds["arm"].unique())
     for place, (arm, (line, colour)) in enumerate(_styles(arms).items()):
-        values = rounds[rounds["arm"] == arm].groupby("round")["value"].apply(interval).unstack()
+        values = rounds[rounds["arm"] == arm].groupby("round")["value"].apply(interval, range_of(metric)).unstack()
         x = values.index + 0.06 * (place - (len(arms) - 1) / 2)
         axes.plot(x, values["mean"], line, marker="o", markersize=7, color=colour, label=arm)
         single = rounds[rounds["arm"] == arm]
         axes.plot(x[single["round"] - 1], single["value"], "o", markersize=3, color=colour, alpha=0.5)
         axes.vlines(x, values["low"].astype(float), values["high"].astype(float), color=colour, linewidth=2, alpha=0.6)
-    axes.set(xlabel="round", ylabel=label, xticks=sorted(rounds["round"].unique()))
+    axes.set(xlabel="round", ylabel=f"{NAMES[metric]} on {part}, %", xticks=sorted(rounds["round"].unique()))
+    _percent(axes.yaxis)
     figure.legend(loc="outside upper right", ncols=4)
     _caption(figure, f"{_meaning(rounds['seed'].nunique())}\nBars are not corrected for the number of comparisons.")
     return figure
@@ -149,13 +168,14 @@ def influence_figure(scores: pd.DataFrame) -> Figure:
     groups = {"labels as given": ~scores["planted"], "planted flips": scores["planted"]}
     panels = {"influence": "Under the warmed-up teacher", "influence_label": "Under the label"}
     for axes, (column, title) in zip(figure.subplots(1, 2), panels.items(), strict=True):
-        limit = float(np.percentile(scores[column].abs(), 99)) or 1.0
+        # Zero stands in the figure.
+        low, high = np.percentile([*scores[column], 0], [0.5, 99.5])
         for (name, rows), colour in zip(groups.items(), (BLUE, VERMILION), strict=True):
             if rows.any():
-                values = scores.loc[rows, column].clip(-limit, limit)
+                values = scores.loc[rows, column].clip(low, high)
                 label = f"{name} ({scores.loc[rows, 'sample_id'].nunique():,} samples)"
                 share = np.full(len(values), 100 / len(values))
-                bins = np.linspace(-limit, limit, BINS)
+                bins = np.linspace(low, high, BINS)
                 axes.hist(values, bins, weights=share, histtype="stepfilled", color=colour, alpha=0.35)
                 axes.hist(values, bins, weights=share, histtype="step", color=colour, label=label)
                 axes.axvline(scores.loc[rows, column].mean(), color=colour, linestyle="--", linewidth=1.2)
@@ -164,7 +184,7 @@ def influence_figure(scores: pd.DataFrame) -> Figure:
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=2)
     _caption(
         figure,
-        f"Pooled over {_count(scores['seed'])}. Dashed: group means. The outer 1 % by size stand in the end bins.",
+        f"Pooled over {_count(scores['seed'])}. Dashed: group means. The end bins hold all beyond them (0.5 %).",
     )
     return figure
 
@@ -219,7 +239,7 @@ def _draw_subsets(axes: Axes, subsets: pd.DataFrame) -> None:
         axes.plot(points["influence"], points["loss"], marker, markersize=4, color=BLUE, alpha=0.5, markeredgewidth=0)
     axes.set(
         title="On random subsets of train, a mark per seed",
-        xlabel="summed influence, from its mean",
+        xlabel="summed influence, from its mean, nats per unit step",
         ylabel="held-out loss, from its mean, nats",
     )
 
@@ -242,6 +262,11 @@ def _draw_row(axes: Axes, row: int, values: pd.Series, over_seeds: Interval, col
         axes.hlines(row, over_seeds["low"], over_seeds["high"], color=colour, linewidth=2)
     face = colour if filled else "white"
     axes.plot(over_seeds["mean"], row, "o", markersize=8, color=colour, markerfacecolor=face, markeredgewidth=1.5)
+
+
+def _percent(axis: Axis) -> None:
+    """Show the fractions along an axis in percent."""
+    axis.set_major_formatter(lambda fraction, _: f"{round(100 * fraction, 6):zg}".replace("-", "−"))
 
 
 def _styles(arms) -> dict[str, tuple]:

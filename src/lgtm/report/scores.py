@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from lgtm.report.names import Metrics
-from lgtm.report.statistics import Interval, interval
+from lgtm.report.statistics import CORRELATION, SHARE, Interval, interval
 from lgtm.report.tables import intervals
 
 
@@ -19,7 +19,7 @@ def join_scores(scores: pd.DataFrame, train: pd.DataFrame) -> pd.DataFrame:
 
 def share_helpful(scores: pd.DataFrame) -> Interval:
     """Over seeds: the share of samples with an influence above zero; scores: of join_scores."""
-    return interval(scores.groupby("seed")["influence"].apply(lambda values: (values > 0).mean()))
+    return interval(scores["influence"].gt(0).groupby(scores["seed"]).mean(), SHARE)
 
 
 def removal_changes(found: dict[int, Metrics]) -> pd.DataFrame:
@@ -64,7 +64,7 @@ def validity(found: dict[int, Metrics], changes: pd.DataFrame) -> Metrics:
             if len(measured):
                 scores[score] = intervals(measured)
     if "lds" in first:
-        measures["lds"] = interval([values["lds"]["correlation"] for values in found.values()])
+        measures["lds"] = interval([values["lds"]["correlation"] for values in found.values()], CORRELATION)
         measures["lds_by_seed"] = {
             str(seed): Interval(
                 mean=values["lds"]["correlation"], low=values["lds"]["low"], high=values["lds"]["high"], n=1
@@ -82,9 +82,6 @@ def validity(found: dict[int, Metrics], changes: pd.DataFrame) -> Metrics:
 
 def rank_samples(scores: pd.DataFrame) -> pd.DataFrame:
     """One row per sample with its mean influence over seeds, the most helpful first, and in how many seeds it helps."""
-    by_sample = scores.groupby("sample_id", sort=True)
-    samples = by_sample.first().assign(
-        influence=by_sample["influence"].mean(),
-        helps=by_sample["influence"].agg(lambda values: int((values > 0).sum())),
-    )
+    by_sample = scores.assign(helps=scores["influence"] > 0).groupby("sample_id", sort=True)
+    samples = by_sample.first().assign(influence=by_sample["influence"].mean(), helps=by_sample["helps"].sum())
     return samples.sort_values("influence", ascending=False, kind="stable").reset_index()

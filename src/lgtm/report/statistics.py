@@ -6,7 +6,7 @@ from typing import TypedDict
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy.special import stdtrit
 from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
@@ -14,6 +14,10 @@ from statsmodels.stats.power import TTestPower
 SIGNIFICANCE = 0.05  # two-sided
 POWER = 0.8
 FEWEST_SEEDS = 3  # that a verdict may rest on
+Range = tuple[float, float]
+SHARE: Range = (0.0, 1.0)
+CORRELATION: Range = (-1.0, 1.0)
+ROUNDING = 1e-9
 
 
 class Interval(TypedDict):
@@ -25,15 +29,43 @@ class Interval(TypedDict):
     n: int
 
 
-def interval(values: ArrayLike) -> Interval:
-    """Mean of n values, one per seed, with its 95 % Student-t interval."""
+def interval(values: ArrayLike, within: Range | None = None) -> Interval:
+    """Mean of n values, one per seed, with its 95 % Student-t interval.
+
+    within: the range that the values cannot leave, if there is one. Nor does their interval: it is Student's on the
+    scale asin √x, x the place in the range from 0 to 1, about the plain mean. Raises ValueError for a value outside.
+    """
     values = np.asarray(values, dtype=np.float64)
     mean, n = float(values.mean()), len(values)
     if n == 1:
         return {"mean": mean, "low": None, "high": None, "n": n}
-    # Not stats.t.interval: it gives NaN where all values are equal.
-    half_width = float(stats.t.ppf(0.975, n - 1) * stats.sem(values))
-    return {"mean": mean, "low": mean - half_width, "high": mean + half_width, "n": n}
+    if within is None:
+        low, high = _student(mean, values)
+    else:
+        # About the angle of the mean, not the mean of the angles: where values crowd at an end that one is biased, and
+        # covers the less the more seeds there are.
+        low, high = _place(_student(_angle(mean, within), _angle(values, within)), within)
+    return {"mean": mean, "low": min(float(low), mean), "high": max(float(high), mean), "n": n}
+
+
+def _student(centre: ArrayLike, values: np.ndarray) -> np.ndarray:
+    # Not scipy's t.interval: it gives NaN where all values are equal.
+    n = len(values)
+    return centre + stdtrit(n - 1, [0.025, 0.975]) * values.std(ddof=1) / np.sqrt(n)
+
+
+def _angle(values: ArrayLike, within: Range) -> np.ndarray:
+    """The angular scale, from 0 to π / 2, on which a share varies as much near its ends as in the middle."""
+    low, high = within
+    share = (np.asarray(values) - low) / (high - low)
+    if np.any((share < -ROUNDING) | (share > 1 + ROUNDING)):
+        raise ValueError(f"not within {low:g} and {high:g}: {values}")
+    return np.arcsin(np.sqrt(share.clip(0, 1)))
+
+
+def _place(angle: np.ndarray, within: Range) -> np.ndarray:
+    low, high = within
+    return low + (high - low) * np.sin(angle.clip(0, np.pi / 2)) ** 2
 
 
 def paired_difference(a: pd.Series, b: pd.Series) -> Interval:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from lgtm.errors import UserError
 from lgtm.networks.cost import Cost, compute
-from lgtm.report.names import DISTILLATION, SIZES, WARMUP, Metrics
+from lgtm.report.names import DISTILLATION, SIZES, WARMUP, Metrics, range_of
 from lgtm.report.statistics import Interval, interval, paired_difference
 from lgtm.report.text import show_margin
 from lgtm.report.verdicts import pairs, with_p
@@ -72,7 +72,10 @@ def summarise(cells: pd.DataFrame, arms: list[str]) -> Metrics:
 
 def intervals(measured: pd.DataFrame) -> dict[str, Interval]:
     """An interval per metric that was measured (a teacher has no agreement with its teacher); a row per seed."""
-    return {metric: interval(values) for metric, values in measured.dropna(axis="columns", how="all").items()}
+    return {
+        metric: interval(values, range_of(metric))
+        for metric, values in measured.dropna(axis="columns", how="all").items()
+    }
 
 
 def right_answers(predictions: pd.DataFrame, seeds: list[int], arms: list[str], part: str) -> pd.DataFrame:
@@ -128,15 +131,15 @@ def by_round(results: pd.DataFrame, cells: pd.DataFrame, arms: list[str], count:
     return pd.DataFrame(rows, columns=["arm", "seed", "round", "value"])
 
 
-def summarise_rounds(rounds: pd.DataFrame) -> Metrics:
+def summarise_rounds(rounds: pd.DataFrame, metric: str) -> Metrics:
     """Intervals over seeds by round: arms.<arm>.<round>, and differences.<a>-<b>.<round> of the arms of `pairs`.
 
-    rounds: of by_round.
+    rounds: of by_round, of the metric.
     """
     table = rounds.pivot(index="seed", columns=["arm", "round"], values="value")
     arms, numbers = list(rounds["arm"].unique()), sorted(rounds["round"].unique())
     return {
-        "arms": {arm: {str(n): interval(table[arm, n]) for n in numbers} for arm in arms},
+        "arms": {arm: {str(n): interval(table[arm, n], range_of(metric)) for n in numbers} for arm in arms},
         "differences": {
             f"{a}-{b}": {str(n): paired_difference(table[a, n], table[b, n]) for n in numbers} for a, b in pairs(arms)
         },

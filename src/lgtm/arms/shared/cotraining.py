@@ -106,7 +106,9 @@ class CoTeacher:
         """The student's logits and logit tangents on the batch, in the direction of its next feedback gradient."""
         parameters = {name: value for name, value in self.student.named_parameters() if value.requires_grad}
         # The graph stays: the student's own step goes back through it once more.
-        gradients = torch.autograd.grad(self.loss(outputs, batch), list(parameters.values()), retain_graph=True)
+        gradients = torch.autograd.grad(
+            self.loss(outputs, batch), list(parameters.values()), retain_graph=True, materialize_grads=True
+        )
         moved = tentative_step(
             self.method.influence.pilot, optimizer, parameters, gradients, self.settings.max_grad_norm
         )
@@ -128,7 +130,8 @@ class CoTeacher:
         batch = _to(next(iter(weights.values())).device, next(self.feedback))
         logits = functional_call(self.student, weights, (), inputs_of(batch)).logits
         loss = F.cross_entropy(logits, batch["labels"])
-        return dict(zip(weights, torch.autograd.grad(loss, list(weights.values())), strict=True))
+        gradients = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True)
+        return dict(zip(weights, gradients, strict=True))
 
     def _step(self) -> int:
         return self.descent.scheduler.last_epoch + 1
