@@ -6,6 +6,7 @@ test failed: a test that is not there, or an error while it is collected, is no 
 have to pass.
 """
 
+import gc
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -82,12 +83,14 @@ def run_tests(mutation: Mutation | None, folder: Path) -> int:
     """Run a mutation's tests with it, or all tests without, in this process; returns pytest's exit status."""
     import pytest
 
+    os.chdir(ROOT)
     for name in [name for name in sys.modules if name.split(".")[0] in OWN]:
         del sys.modules[name]
     tests = [mutation.test] if mutation else sorted({mutation.test for mutation in MUTATIONS})
     if mutation:
         sys.meta_path.insert(0, Mutated(module_of(mutation.file), ROOT / mutation.file, mutated(mutation)))
-    options = ["--tb=short", "-p", "no:cacheprovider", "--basetemp", str(folder), "--rootdir", str(ROOT)]
+    options = ["--basetemp", str(folder), "--tb=short", "--assert=plain", "-p", "no:cacheprovider"]
+    options += ["-x"] if mutation else ["--durations=10"]
     return int(pytest.main([*options, *(str(ROOT / "tests" / test) for test in tests)]))
 
 
@@ -114,6 +117,8 @@ def trials() -> Iterator[Trial]:
     """Every trial as it ends, that without mutation among them."""
     for module in [*(f"stages.{script.stem}" for script in (ROOT / "stages").glob("*.py")), *BESIDES]:
         importlib.import_module(module)
+    gc.freeze()  # or each fork would search all this for garbage, as pytest asks in the end
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # hydra and others bring some, a second each time
     waiting, running = [None, *MUTATIONS], {}
     with tempfile.TemporaryDirectory() as folder:
         while waiting or running:

@@ -73,36 +73,6 @@ def test_best_keeps_the_best_evaluation_and_last_the_last(data, selection):
         assert accuracy == pytest.approx(scores[wanted][0])
 
 
-@pytest.mark.parametrize("keep", ["best", "last"])
-def test_second_moments_are_those_of_adamw_by_hand_at_the_step_of_their_weights(data, selection, keep):
-    model, gradients, earlier = tiny.model("bert", num_labels=2), [], []
-    parameter = model.classifier.weight
-    parameter.register_hook(lambda gradient: gradients.append(gradient.clone()))
-    settings = SETTINGS | {"epochs": 1, "keep": keep, "max_grad_norm": 1e9}
-    fitted = fit(
-        model,
-        LabelLoss(),
-        data,
-        selection,
-        SimpleNamespace(**settings),
-        learning_rate=0.3,  # so high that the best evaluation is not the last
-        precision="fp32",
-        seed=3,
-        metrics=["accuracy"],
-        log=lambda step, values: None,
-        description="test",
-        earlier=2,
-        keep_earlier=earlier.append,
-    )
-    assert [one.step for one in earlier] == [3, 5]
-    assert fitted.step < 8 if keep == "best" else fitted.step == 8
-    for one in (*earlier, fitted):
-        moment = torch.zeros_like(parameter)
-        for gradient in gradients[: one.step]:
-            moment = 0.999 * moment + 0.001 * gradient**2
-        torch.testing.assert_close(one.second_moments["classifier.weight"], moment / (1 - 0.999**one.step))
-
-
 def test_part_of_an_epoch_is_enough(data, selection):
     _, fitted, curves = run(data, selection, epochs=0.5, evaluations=1)
     assert [point["step"] for point in curves] == [4]
