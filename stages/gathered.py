@@ -9,7 +9,17 @@ import pandas as pd
 
 from lgtm.report.names import DISTILLATION
 from lgtm.report.tables import retrained
-from stages.artifacts import VALIDATION, WARMUP, cell, evaluation, existing, later_rounds, read_cost, read_curve
+from stages.artifacts import (
+    VALIDATION,
+    WARMUP,
+    cell,
+    evaluation,
+    existing,
+    later_rounds,
+    read_cost,
+    read_curve,
+    read_json,
+)
 
 
 def read_costs(seeds: list[int], arms: list[str]) -> dict[str, list[list[tuple[str, dict]]]]:
@@ -21,6 +31,14 @@ def read_costs(seeds: list[int], arms: list[str]) -> dict[str, list[list[tuple[s
         ]
         for arm in arms
     }
+
+
+def read_environments(seeds: list[int], arms: list[str]) -> dict[tuple[int, str], dict[str, Any]]:
+    """What every network was made with, by seed and folder; empty where its cell did not say."""
+    folders = ["teacher", "student", *(f"{arm}/{model}" for arm in arms for model in ("teacher", "student"))]
+    networks = [(seed, name) for seed in seeds for name in folders if (cell(seed, name) / "config.json").is_file()]
+    paths = {(seed, name): cell(seed, name) / "environment.json" for seed, name in networks}
+    return {network: read_json(path) if path.is_file() else {} for network, path in paths.items()}
 
 
 def read_results(seeds: list[int], arms: list[str], rounds: Sequence[str] = ()) -> pd.DataFrame:

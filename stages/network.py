@@ -34,7 +34,7 @@ class Network:
 
     def encode_frame(self, frame: pd.DataFrame) -> EncodedTexts:
         """Any rows of a role as this network's tokens."""
-        return EncodedTexts(frame, self.tokenizer, self.task["max_length"])
+        return EncodedTexts(frame, self.tokenizer, self.task["max_length"], self.model.config.model_type)
 
     def fit(
         self, loss: Loss, settings, params: Params, *, learning_rate: float, seed: int, out: Path, **earlier

@@ -7,9 +7,8 @@ import pandas as pd
 from lgtm.data.roles import assign_roles, plant_noise
 from lgtm.data.sources import read_leaderboard, read_splits
 from lgtm.data.tasks import Leaderboard, load_card
-from lgtm.networks.determinism import make_deterministic
-from lgtm.networks.models import starting_network, train_wordpiece
 from lgtm.networks.pairs import load_pair
+from lgtm.networks.trial import try_out
 from lgtm.params import load_params
 from stages.artifacts import DATA, INIT, LEADERBOARD, write_json
 
@@ -22,7 +21,13 @@ def main() -> None:
 
     raw, leaderboard = read_splits(card, folder), read_leaderboard(card, folder)
     roles, summary = assign_roles(raw, params.prepare)
-    roles["train"] = plant_noise(roles["train"], card.label_noise, len(raw.labels), params.prepare.seed)
+    roles = plant_noise(roles, card.label_noise, card.clean_roles, len(raw.labels), params.prepare.seed)
+    summary["files"] = raw.files
+    summary["label_noise"] = {"fraction": card.label_noise, "clean_roles": card.clean_roles}
+
+    # Not before, because this takes half a minute on a busy machine: a mistake in a card is told at once.
+    from lgtm.networks.determinism import make_deterministic
+    from lgtm.networks.models import starting_network, train_wordpiece
 
     # A pretrained encoder may lack a pooler; what transformers makes in its place has to be the same each time.
     make_deterministic(params.prepare.seed)
@@ -48,9 +53,11 @@ def main() -> None:
     LEADERBOARD.mkdir(exist_ok=True)
     leaderboard.to_parquet(LEADERBOARD / "texts.parquet", index=False)
     write_json(LEADERBOARD / "classes.json", written_classes(raw.labels, card.leaderboard))
+    rows = pd.concat(roles.values())
     for name, (network, tokenizer) in networks.items():
         network.save_pretrained(INIT / name)
         tokenizer.save_pretrained(INIT / name)
+        try_out(INIT / name, raw.labels, rows, card.max_length, f"pairs/{params.pair}.yaml: {name}")
 
 
 def written_classes(labels: list[str], leaderboard: Leaderboard | None) -> list[str]:

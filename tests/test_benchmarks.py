@@ -267,7 +267,9 @@ def test_a_workspace_of_a_wrong_setting_fails(tmp_path, change, said):
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize("name", ["influence", "memory", "online", "quality", "directions", "stages", "table"])
+@pytest.mark.parametrize(
+    "name", ["directions", "influence", "memory", "online", "quality", "stages", "table", "timings", "workspace"]
+)
 def test_a_benchmark_that_fails_says_one_line_and_ends_with_an_error(name):
     """Every script ends in the same frame; what it raises is tested above."""
     source = Path(benchmarks.__path__[0], f"{name}.py").read_text()

@@ -5,7 +5,7 @@ import tiny
 import torch
 
 from lgtm.errors import UserError
-from lgtm.networks.models import classifier, keep_layers, load_encoder, load_tokenizer, starting_network
+from lgtm.networks.models import classifier, load_tokenizer, starting_network
 from lgtm.networks.pairs import Network
 
 
@@ -47,38 +47,6 @@ def test_a_saved_classifier_comes_back_the_same(kind, tmp_path):
     again = classifier(tmp_path, tiny.LABELS)
     assert again.config.id2label == dict(enumerate(tiny.LABELS))
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in first.state_dict().items())
-
-
-def test_a_layer_that_is_not_there():
-    with pytest.raises(UserError, match=r"card: student.layers: the checkpoint has layers 0 to 2, found 3"):
-        keep_layers(tiny.encoder("bert"), [0, 3], "card: student")
-
-
-def test_a_checkpoint_folder_that_is_not_there(tmp_path):
-    with pytest.raises(UserError, match=r"card: teacher.checkpoint: no folder .*missing with config.json"):
-        load_encoder(str(tmp_path / "missing"), None, "card: teacher")
-
-
-def test_a_checkpoint_without_safetensors_is_refused_not_unpickled(tmp_path):
-    encoder = save_checkpoint("bert", tmp_path)
-    (tmp_path / "model.safetensors").unlink()
-    torch.save(encoder.state_dict(), tmp_path / "pytorch_model.bin")
-    with pytest.raises(UserError, match="cannot load") as error:
-        load_encoder(str(tmp_path), None, "card: teacher")
-    assert "\n" not in str(error.value)
-
-
-def test_the_hub_offline_is_one_line(monkeypatch):
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(UserError, match=r"card: teacher.checkpoint: cannot load 'some/model'") as error:
-        load_encoder("some/model", "0" * 40, "card: teacher")
-    assert "\n" not in str(error.value)
-
-
-def test_texts_longer_than_the_network_takes(tmp_path):
-    save_checkpoint("bert", tmp_path)
-    with pytest.raises(UserError, match=r"takes 32 tokens, less than the task's max_length 64"):
-        starting_network(network(tmp_path), None, 64, "card: teacher")
 
 
 @pytest.mark.parametrize(

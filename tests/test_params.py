@@ -125,6 +125,8 @@ NETWORK = {"config": {"model_type": "bert"}, "learning_rate": 1e-3}
         (NETWORK | {"checkpoint": "checkpoints/x"}, "teacher: give either a checkpoint or a config"),
         (NETWORK | {"layers": [0]}, "layers go with a checkpoint"),
         ({"checkpoint": "bert-base-uncased", "learning_rate": 1e-3}, "needs the revision"),
+        ({"checkpoint": "a/b", "revision": "main", "learning_rate": 1e-3}, "needs the revision .* 40 digits"),
+        ({"checkpoint": "checkpoints/x", "layers": [0, 0], "learning_rate": 1e-3}, "each layer may be kept once"),
         ({"checkpoint": "checkpoints/x", "revision": "abc", "learning_rate": 1e-3}, "no revision"),
         (NETWORK | {"learning_rate": 0.0}, "teacher.learning_rate: input should be greater than 0"),
         (NETWORK | {"config": {}}, "config needs a model_type"),

@@ -15,18 +15,19 @@ import yaml
 
 from lgtm.config import read_yaml
 from lgtm.errors import UserError
+from lgtm.report.cautions import clean_feedback, differing, mixed_environments
 from lgtm.report.scores import rank_samples, share_helpful
 from lgtm.report.statistics import CORRELATION, SHARE, crossed_test, holm, interval
 from lgtm.report.tables import by_round, headline, right_answers, select_cells, summarise, summarise_rounds
 from lgtm.report.text import escape, show, show_p
 from lgtm.report.verdicts import decisions, pairs, significance, verdict
 from stages import report as stage
-from stages.artifacts import DATA, VALIDATION, cell, evaluation, write_json
+from stages.artifacts import DATA, VALIDATION, cell, evaluation, later_rounds, write_json
 from stages.gathered import read_predictions, read_results
 
 SEEDS, ARMS = [1, 2, 3], ["ce", "kd", "control", "tailored"]
 PARAMS = Path(__file__).parents[1] / "params.yaml"
-MEANS = {"warmup": 0.70, "ce": 0.74, "kd": 0.78, "control": 0.775, "tailored": 0.792}
+MEANS = {"warmup": 0.70, "ce": 0.74, "kd": 0.78, "control": 0.775, "tailored": 0.792, "online": 0.78, "dml": 0.78}
 FIGURES = {"arms.png", "curves.png", "differences.png", "influence.png", "validation.png"}
 
 
@@ -41,8 +42,13 @@ def write_workspace(root, seeds=SEEDS, arms=ARMS, parts=("test",), metrics=("acc
     train = _train(random, flips, text_pair)
     (root / DATA).mkdir(parents=True)
     train.to_parquet(root / DATA / "train.parquet")
-    roles = {"train": {"rows": len(train)}, "test": {"rows": 1000}}
-    write_json(root / DATA / "summary.json", {"roles": roles})
+    rows = {"train": len(train), "feedback": 120, "selection": 150, "test": 1000}
+    summary = {
+        "roles": {role: {"rows": number, "groups": number // 2} for role, number in rows.items()},
+        "crossing": {"groups": 0, "near_duplicates": {"test": 0, "selection": 0, "feedback": 0}},
+        "label_noise": {"fraction": flips, "clean_roles": []},
+    }
+    write_json(root / DATA / "summary.json", summary)
     write_json(root / DATA / "task.json", {"labels": ["bad", "good"], "metrics": list(metrics)})
 
     write_evaluation(root, _results(random, seeds, arms, parts, metrics), metrics[0])
@@ -189,6 +195,12 @@ def reports(tmp_path_factory):
 def reported(reports, monkeypatch):
     """A function that makes a workspace with its report the current folder."""
     return lambda **settings: monkeypatch.chdir(reports(**settings))
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Pictures take most of the stage's time."""
+    monkeypatch.setattr(stage.plots, "png", lambda figure: b"")
 
 
 def relist(**changes):
@@ -403,7 +415,7 @@ def test_what_retraining_said_is_paired_by_seed(reported):
     assert re.findall(r"^\| (\d+ %) ", section, re.MULTILINE) == ["10 %", "30 %"]
 
 
-def test_no_share_runs_past_100(workspace):
+def test_no_share_runs_past_100(workspace, undrawn):
     workspace(arms=["kd"], metrics=("accuracy", "matthews"))
     for seed, value in zip(SEEDS, (0.9, 1.0, 1.0), strict=True):
         path = evaluation(seed, "kd") / "results.parquet"
@@ -428,7 +440,7 @@ def test_no_share_runs_past_100(workspace):
     assert not re.search(r", 1\d\d\.\d\]", page.replace(", 100.0]", ""))
 
 
-def test_what_was_not_measured_is_not_shown(workspace):
+def test_what_was_not_measured_is_not_shown(workspace, undrawn):
     workspace(flips=0.0, arms=["kd"])
     stage.main()
     metrics, _, page = read_reports()
@@ -525,8 +537,11 @@ def test_a_winner_needs_the_interval_and_the_test(low, high, p_holm, accuracy, d
     metrics = {
         "differences": {"a-b": {"f1": {"mean": (low + high) / 2, "low": low, "high": high, "n": 3}}},
         "tests": {"a-b": {"p_holm": p_holm, "accuracy": {"mean": accuracy}}},
+        "environments": {},
     }
     assert decisions(metrics, "f1") == {"a-b": decision}
+    mixed = metrics | {"environments": {"torch": {"2.13.0": "seeds 1, 2", "2.14.0": "seed 3"}}}
+    assert decisions(mixed, "f1") == {"a-b": "cells of different environments"}
     assert decisions(metrics | {"tests": {}}, "f1") == {"a-b": "too few seeds for a verdict"}
 
 
@@ -569,7 +584,7 @@ def test_one_seed_has_no_margin_in_the_summary():
             names=["model", "arm", "seed"],
         ),
     ).sort_index()
-    summary = headline(summarise(cells, ["kd", "tailored"]) | {"tests": {}}, "accuracy")
+    summary = headline(summarise(cells, ["kd", "tailored"]) | {"tests": {}, "environments": {}}, "accuracy")
     assert summary == {
         "metric": "accuracy",
         "kd": 80.0,
@@ -587,6 +602,156 @@ def test_what_an_arm_costs(reported):
     assert costs["kd"]["compute"] == 1
     assert costs["tailored"]["compute"] == pytest.approx((9 * (300 + 200) + 3 * (200 + 200)) / (3 * (200 + 200)))
     assert "| tailored | 300 | 100 | 200 | 100 | 4.75 |" in page
+
+
+def first_lines(page):
+    return page.split("## Verdicts")[0]
+
+
+def write_environments(seeds, arms, changes=None):
+    """Let every network say what it was made with, alike but for `changes`: by (seed, folder)."""
+    alike = {"torch": "2.13.0+cpu", "device": "cpu", "threads": 2}
+    for seed, name in product(seeds, ["teacher", "student", *(f"{arm}/student" for arm in arms), "tailored/teacher"]):
+        write_json(cell(seed, name) / "config.json", {})
+        if (made := (changes or {}).get((seed, name), alike)) is not None:
+            write_json(cell(seed, name) / "environment.json", made)
+
+
+def test_cells_of_different_environments_are_told_and_no_winner_is_called(workspace, monkeypatch):
+    # Without them there would be one: every seed alike, and far apart.
+    monkeypatch.setitem(MEANS, "kd", 0.7)
+    monkeypatch.setitem(MEANS, "tailored", 0.85)
+    arms = ["kd", "tailored"]
+    workspace(arms=arms)
+    write_environments(SEEDS, arms)
+    stage.main()
+    metrics, summary, page = read_reports()
+    assert metrics["environments"] == {}
+    assert "environments" not in page
+    assert re.search(r"tailored − kd: .*: tailored is better$", page, re.MULTILINE)
+    assert ", p " in summary["tailored-kd"]
+    filled = (stage.FIGURES / "differences.png").read_bytes()
+
+    newer = {"torch": "2.14.0+cpu", "device": "cpu", "threads": 2}
+    write_environments(SEEDS, arms, {(3, name): newer for name in ("teacher", "student", "kd/student")})
+    write_json(cell(3, "tailored", "student") / "environment.json", newer)
+    write_json(cell(3, "tailored", "teacher") / "environment.json", newer)
+    stage.main()
+    metrics, summary, page = read_reports()
+    assert metrics["environments"] == {"torch": {"2.13.0+cpu": "seeds 1, 2", "2.14.0+cpu": "seed 3"}}
+    assert (
+        "**Cells of different environments are mixed in these figures: torch 2.13.0+cpu (seeds 1, 2) and 2.14.0+cpu"
+        " (seed 3). No winner is called; to compare like with like, make all of them anew with `dvc repro --force`.**"
+    ) in first_lines(page)
+    assert re.search(r"tailored − kd: .*: cells of different environments$", page, re.MULTILINE)
+    assert "tailored is better" not in page
+    assert summary["tailored-kd"].endswith(", cells of different environments")
+    assert (stage.FIGURES / "differences.png").read_bytes() != filled
+
+
+def test_an_environment_that_is_unknown_is_another_one(workspace, undrawn):
+    workspace(arms=["kd", "tailored"])
+    unknown = {(seed, name): None for seed in SEEDS for name in ("tailored/student", "tailored/teacher")}
+    write_environments(SEEDS, ["kd", "tailored"], unknown)
+    stage.main()
+    where = "tailored/teacher, tailored/student of seeds 1, 2, 3"
+    assert f"torch 2.13.0+cpu (all others) and unknown ({where}); device cpu (all" in first_lines(read_reports()[2])
+    # As cells of before environments were written do: nothing is known, so nothing differs.
+    for path in stage.REPORTS.parent.glob("work/runs/**/environment.json"):
+        path.unlink()
+    stage.main()
+    assert "environments" not in first_lines(read_reports()[2])
+
+
+def test_where_environments_differ_in_words():
+    names = ("teacher", "student", "kd/student")
+    alike = {(seed, name): {"torch": "2.13", "threads": 2} for seed in (1, 2, 3) for name in names}
+    assert differing(alike) == {}
+    assert differing({network: {} for network in alike}) == {}
+    changed = alike | {(2, "kd/student"): {"torch": "2.14", "threads": 2}, (3, "student"): {"torch": "2.13"}}
+    assert differing(changed) == {
+        "torch": {"2.13": "all others", "2.14": "kd/student of seed 2"},
+        "threads": {"2": "all others", "unknown": "student of seed 3"},
+    }
+    by_seed = {network: {"torch": f"2.1{network[0]}"} for network in alike}
+    assert differing(by_seed) == {"torch": {"2.11": "seed 1", "2.12": "seed 2", "2.13": "seed 3"}}
+    assert "torch 2.11 (seed 1), 2.12 (seed 2) and 2.13 (seed 3)." in mixed_environments(differing(by_seed))[0]
+
+
+def rewrite_summary(**changes):
+    summary = json.loads((DATA / "summary.json").read_text())
+    write_json(DATA / "summary.json", summary | changes)
+
+
+def test_clean_feedback_is_told_with_the_arms_that_had_it(workspace, undrawn):
+    workspace(arms=["kd", "control", "tailored", "online", "dml"])
+    scored = {"student_scored": {"forward": 60, "backward": 6, "weights": 3}}
+    write_json(cell(2, "tailored", "teacher") / "cost.json", scored)
+    rewrite_summary(label_noise={"fraction": 0.2, "clean_roles": ["selection", "feedback"]})
+    stage.main()
+    page = read_reports()[2]
+    assert (
+        "**20 % of the train labels are planted flips, and none of the feedback labels. Only what follows the influence"
+        " (`tailored` and `online`) had those clean labels, which the other arms never saw: its gain includes them.**"
+    ) in first_lines(page)
+    assert "Planted flips: 20 % of the labels of every role but\nselection and feedback and test." in page
+
+
+@pytest.mark.parametrize(
+    ("fraction", "clean", "followers"),
+    [
+        (0.2, [], ["tailored"]),
+        (0.2, ["selection"], ["tailored"]),
+        (0.0, ["feedback"], ["tailored"]),
+        (0.2, ["feedback"], []),
+    ],
+)
+def test_feedback_as_noisy_as_train_is_no_caution(fraction, clean, followers):
+    assert clean_feedback({"fraction": fraction, "clean_roles": clean}, followers) == []
+
+
+def test_what_crosses_roles_is_told(workspace, undrawn):
+    workspace()
+    rewrite_summary(crossing={"groups": 7, "near_duplicates": {"test": 12, "selection": 0, "feedback": 1}})
+    stage.main()
+    page = read_reports()[2]
+    assert "**Groups of rows that stand in more than one role: 7.**" in first_lines(page)
+    said = "12 of the 1,000 test rows and 1 of the 120 feedback rows"
+    assert f"**Nearly the same as a row of another role: {said}.**" in first_lines(page)
+    assert "| train | 1,200 | 600 |  |\n| feedback | 120 | 60 | 1 |\n| selection | 150 | 75 | 0 |" in page
+    assert "Groups that stand in more than one role: 7." in page
+
+
+def test_nothing_to_be_wary_of_is_no_caution(reported):
+    reported()
+    page = read_reports()[2]
+    assert "**" not in first_lines(page)
+    assert "| test | 1,000 | 500 | 0 |" in page
+    assert "Groups that stand in more than one role: 0." in page
+    assert "Planted flips: 20 % of the labels of every role but\ntest." in page
+
+
+def test_the_report_by_round(workspace, undrawn):
+    workspace(arms=["kd", "tailored"])
+    rounds = {"arms": ["kd", "tailored"], "count": 2}
+    relist(rounds=rounds)
+    for seed, arm in product(SEEDS, rounds["arms"]):
+        first = pd.read_parquet(evaluation(seed, arm) / "results.parquet").query("model == 'student'")
+        gain = 0.01 * seed * (arm == "tailored")
+        later_rounds(seed, arm).mkdir()
+        first.assign(model="round 2", value=first["value"] + gain).to_parquet(
+            later_rounds(seed, arm) / "results.parquet"
+        )
+    stage.main()
+    metrics, _, page = read_reports()
+    kd, tailored = (metrics["rounds"]["arms"][arm] for arm in rounds["arms"])
+    assert kd["1"] == kd["2"] == metrics["arms"]["kd"]["accuracy"]
+    assert tailored["2"]["mean"] - tailored["1"]["mean"] == pytest.approx(0.02)
+    change = metrics["rounds"]["differences"]["tailored-kd"]
+    assert change["2"]["mean"] - change["1"]["mean"] == pytest.approx(0.02)
+    section = page.split("## Rounds")[1].split("## Learning")[0]
+    assert f"| tailored | {show(tailored['1'])} | {show(tailored['2'])} |" in section
+    assert (stage.FIGURES / "rounds.png").is_file()
 
 
 def test_rounds_are_paired_by_seed_and_named_when_missing():

@@ -129,6 +129,70 @@ def test_separator(folder):
     assert raw.splits["train"]["label"].tolist() == [1, 0]
 
 
+def test_a_first_line_of_a_spreadsheet_names_the_separator(folder):
+    for line in ("sep=;\n", "\ufeffSEP=;\r\n"):
+        assert read(folder, line + TWO.replace(",", ";")).splits["train"]["label"].tolist() == [1, 0]
+    assert mistake(folder, "sep=;\ntext;label\nx;a\ny\n").startswith("tasks/mine/train.csv: line 4: 1 fields")
+
+
+# A quote opens at the start of a text and, by chance, another closes it before a separator, 20 rows later.
+SWALLOWING = "text\tlabel\n" + "".join(
+    f"{start}film {row}{end}\t{'ab'[row % 2]}\n"
+    for row in range(240)
+    for start, end in [('"' if row == 100 else "", '"' if row == 120 else "")]
+)
+
+
+def test_a_quote_that_swallows_rows_is_counted_and_quoting_can_be_off(folder):
+    files = {"train": "train.tsv"}
+    raw = read(folder, {"train.tsv": SWALLOWING}, files=files)
+    assert raw.files == {"tasks/mine/train.tsv": {"rows": 220, "multi_line_fields": 1}}
+    raw = read(folder, {"train.tsv": SWALLOWING}, files=files, quoting="none")
+    assert raw.files == {"tasks/mine/train.tsv": {"rows": 240, "multi_line_fields": 0}}
+    assert raw.splits["train"]["text"][100] == '"film 100'
+
+
+def test_multi_line_fields_of_other_kinds_of_file(folder):
+    lines = '{"text": "a\\nb", "label": 0, "x": [1]}\n{"text": "c\\r", "label": 1}\n'
+    raw = read(folder, {"train.jsonl": lines}, files={"train": "train.jsonl"})
+    assert raw.files == {"tasks/mine/train.jsonl": {"rows": 2, "multi_line_fields": 2}}
+
+
+def test_an_accent_in_a_label_is_one_letter_however_it_is_written(folder):
+    composed, apart = "\u00e9t\u00e9", "e\u0301te\u0301"
+    rows = f"text,label\nx,{composed}\ny,{apart}\nz,hiver\n"
+    for labels in (None, ["hiver", apart], ["hiver", composed]):
+        raw = read(folder, rows, labels=labels)
+        assert raw.labels == ["hiver", composed]
+        assert raw.splits["train"]["label"].tolist() == [1, 1, 0]
+
+
+# --- Groups ---
+
+PAIRS = "who,a,b,label\n u ,x,y,0\n,x,z,1\n"
+
+
+@pytest.mark.parametrize(
+    ("group", "expected", "values"),
+    [
+        (None, ("a", False), ["x", "x"]),
+        ("who", ("who", True), [" u ", ""]),
+        ("a", ("a", True), ["x", "x"]),
+        (False, (None, False), None),
+    ],
+)
+def test_what_a_card_groups_by(folder, group, expected, values):
+    raw = read(folder, PAIRS, columns={"text": "a", "text_pair": "b", "label": "label", "group": group})
+    assert (raw.grouped_by, raw.group_named) == expected
+    assert (raw.splits["train"]["group"].tolist() if "group" in raw.splits["train"] else None) == values
+
+
+def test_a_single_text_has_a_group_only_if_the_card_names_one(folder):
+    assert "group" not in read(folder, PAIRS, columns={"text": "a", "label": "label"}).splits["train"]
+    raw = read(folder, PAIRS, columns={"text": "a", "label": "label", "group": "who"})
+    assert raw.splits["train"]["group"].tolist() == [" u ", ""]
+
+
 @pytest.mark.parametrize(
     ("written", "labels", "expected_names", "expected_ids"),
     [
@@ -154,6 +218,11 @@ def test_parquet_integers_with_a_gap_and_an_index(folder):
 # --- Mistakes in the data ---
 
 
+QUOTES = '; inside a quoted text, write ""; if quotes are a part of the texts, set quoting: none in ' + (
+    "tasks/mine/task.yaml"
+)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -174,8 +243,10 @@ def test_parquet_integers_with_a_gap_and_an_index(folder):
          " quotes"),
         ("text,label\nx,a\ny\n", "line 3: 1 fields, but the header has 2; put a text that contains ',' in double"
          " quotes"),
-        ('text,label\nx,a\n"y,b\n', "line 3: unexpected end of data; check the double quotes (inside a quoted text,"
-         ' write "")'),
+        ('text,label\nx,a\n"y,b\nz,a\n', "line 3: a double quote opens that never closes" + QUOTES),
+        ('text,label\n"x\n\nx",a\n"y\ny\r\ny","b\nz,a\n', "line 7: a double quote opens that never closes" + QUOTES),
+        ('text,label\nx,a\n"y,b\nz,a\n"z",b\n', """lines 3 to 5: ',' expected after '"'""" + QUOTES),
+        ('text,label\nx,a\n"y,b\nz,a\nz",b,c\n', "lines 3 to 5: 3 fields, but the header has 2" + QUOTES),
         ("text,label\nx,a\ny,\nz, \n", "row 2 (train-1): no label in column 'label' (2 such rows)"),
         ("text,label\nx,1.0\ny,0.0\n", "the label 1.0 is a decimal number; write classes as integers or names, or list"
          " them as strings in labels in tasks/mine/task.yaml"),
@@ -184,6 +255,12 @@ def test_parquet_integers_with_a_gap_and_an_index(folder):
 )  # fmt: skip
 def test_mistakes_in_a_csv(folder, content, message):
     assert mistake(folder, content) == f"tasks/mine/train.csv: {message}"
+
+
+def test_without_quoting_a_text_cannot_hold_the_separator(folder):
+    assert mistake(folder, 'text,label\n"x, y",a\n', quoting="none") == (
+        "tasks/mine/train.csv: line 2: 3 fields, but the header has 2; without quoting, no text may contain ','"
+    )
 
 
 @pytest.mark.parametrize(
@@ -215,6 +292,14 @@ def test_mistakes_in_other_files(folder):
     )
     frame = pd.DataFrame({"text": ["a", "b"], "label": [1.0, 0.0]})
     assert "label 1.0 is a decimal" in mistake(folder, {"t.parquet": frame}, files={"train": "t.parquet"})
+
+
+@pytest.mark.parametrize("name", ["train.csv", "train.tsv", "train.jsonl", "train.parquet"])
+def test_a_pointer_in_place_of_a_file(folder, name):
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n"
+    assert mistake(folder, {name: pointer}, files={"train": name}) == (
+        f"tasks/mine/{name}: a pointer of Git LFS in place of the data; fetch it with git lfs pull"
+    )
 
 
 def test_a_file_that_is_not_there(folder):
@@ -267,6 +352,17 @@ HUB = {"path": "a/b", "revision": "0" * 40, "splits": {"train": "train"}}
         ({"hub": HUB}, "source is local, so the card may not have the key hub"),
         ({"source": "hub", "files": None, "hub": HUB, "separator": ";"}, "separator is for local csv files, and the"
          " card names none"),
+        ({"files": {"train": "a.parquet"}, "quoting": "none"}, "quoting is for local csv and tsv files, and the card"
+         " names none"),
+        ({"quoting": "all"}, "quoting: input should be 'none' (found 'all')"),
+        ({"columns": {"text": "a", "label": "b", "group": 1}}, "columns.group: give the name of a column, or false for"
+         " no groups (found 1)"),
+        ({"columns": {"text": "a", "label": "b", "group": "b"}}, "columns: group has to be another column than label"),
+        ({"clean_roles": ["test"]}, "clean_roles.0: input should be 'feedback' or 'selection' (found 'test')"),
+        ({"clean_roles": ["feedback", "feedback"]}, "clean_roles: each item may stand in the list once (found"
+         " ['feedback', 'feedback'])"),
+        ({"labels": ["\u00e9", "e\u0301"]}, "labels: each item may stand in the list once (found ['é',"
+         " 'e\u0301'])"),
         ({"separator": ";;"}, "separator: give one character, such as ';', or \"\\t\" in double quotes for a tab (found"
          " ';;')"),
         ({"source": "hub", "files": None, "hub": HUB | {"revision": "main"}}, "hub.revision: give the commit to pin to,"
@@ -456,6 +552,22 @@ def test_a_leaderboard_on_the_hub(folder, hub):
 def test_mistakes_in_a_hub_card(folder, hub, changes, message):
     found = mistake(folder, **(hub | {"hub": hub["hub"] | changes}))
     assert found == message.replace("{hub}", hub["hub"]["path"])
+
+
+def test_the_hubs_code_is_not_run(folder, hub, tmp_path, monkeypatch):
+    """A data set that comes as a script, which would write a file; and no call of ours asks for trust."""
+    import datasets
+
+    asked, load = [], datasets.load_dataset_builder
+    watched = lambda *names, **more: asked.append(more) or load(*names, **more)  # noqa: E731
+    monkeypatch.setattr(datasets, "load_dataset_builder", watched)
+    read(folder, **hub)
+    (tmp_path / "script").mkdir()
+    (tmp_path / "script/script.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nimport datasets\n")
+    found = mistake(folder, **(hub | {"hub": hub["hub"] | {"path": str(tmp_path / "script")}}))
+    assert found.startswith("tasks/mine/task.yaml: hub: cannot load ")
+    assert not (tmp_path / "ran").exists()
+    assert len(asked) == 2 and not any(more.get("trust_remote_code") for more in asked)
 
 
 def test_labels_in_another_order_than_the_hubs(folder, hub):

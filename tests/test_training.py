@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from accelerate.state import AcceleratorState
 
 from lgtm.errors import UserError
 from lgtm.networks.encoding import EncodedTexts, by_length, ordered_batches, training_batches
 from lgtm.networks.losses import LabelLoss, Loss
+from lgtm.networks.metrics import evaluate_logits
+from lgtm.networks.models import classifier
 from lgtm.networks.training import fit, predict
 
 SETTINGS = dict(
@@ -28,7 +31,9 @@ def selection():
     return EncodedTexts(tiny.table(16, start=64), tiny.tokenizer(), max_length=16)
 
 
-def run(data, selection, *, loss=None, learning_rate=3e-3, seed=1, **changes):
+def run(data, selection, *, loss=None, learning_rate=3e-3, seed=1, precision="fp32", **changes):
+    # A process has one precision; here it is each run's own.
+    AcceleratorState._reset_state(reset_partial_state=True)
     curves = []
     model = tiny.model("bert", num_labels=2, attention="sdpa")
     fitted = fit(
@@ -38,7 +43,7 @@ def run(data, selection, *, loss=None, learning_rate=3e-3, seed=1, **changes):
         selection,
         SimpleNamespace(**SETTINGS | changes),
         learning_rate=learning_rate,
-        precision="fp32",
+        precision=precision,
         seed=seed,
         metrics=["accuracy"],
         log=lambda step, values: curves.append({"step": step} | values),
@@ -77,6 +82,36 @@ def test_part_of_an_epoch_is_enough(data, selection):
     _, fitted, curves = run(data, selection, epochs=0.5, evaluations=1)
     assert [point["step"] for point in curves] == [4]
     assert fitted.step == 4
+
+
+class Seen(LabelLoss):
+    """The labels' loss, noting whether the steps' logits are bf16 numbers."""
+
+    def forward(self, outputs, batch):
+        self.rounded = torch.equal(outputs.logits, outputs.logits.bfloat16().float())
+        return super().forward(outputs, batch)
+
+
+def test_after_bf16_a_network_says_what_it_says_when_it_is_loaded_again(data, selection, tmp_path):
+    loss = Seen()
+    model, fitted, curves = run(data, selection, loss=loss, precision="bf16", keep="last", epochs=2)
+    assert loss.rounded
+    model.save_pretrained(tmp_path)
+    again = classifier(tmp_path, tiny.LABELS)
+    for said, says in zip(predict(model, data, 8, hidden=True), predict(again, data, 8, hidden=True), strict=True):
+        np.testing.assert_array_equal(said, says)
+    # Chosen, too, by what is saved: the last evaluation is that of the loaded network, to the last digit.
+    nll = evaluate_logits(predict(again, selection, 8), selection.labels, ["accuracy"])["nll"]
+    assert curves[-1]["selection/nll"] == nll
+    assert fitted.step == curves[-1]["step"]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="fp16 is for GPUs")
+def test_fp16_without_a_gpu_is_refused_and_not_quietly_left_out(data, selection):
+    with pytest.raises(
+        UserError, match=r"^params.yaml: precision: fp16 needs a GPU, and there is none; use fp32 or bf16"
+    ):
+        run(data, selection, precision="fp16")
 
 
 class Broken(Loss):

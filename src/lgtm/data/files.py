@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -13,19 +15,24 @@ from lgtm.errors import UserError, one_line
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 FORMATS = (*SEPARATORS, ".jsonl", ".parquet")
+LFS_POINTER = b"version https://git-lfs"
 
 
-def read_file(path: Path, separator: str | None, card: Path) -> pd.DataFrame:
+def read_file(path: Path, separator: str | None, quoted: bool, card: Path) -> pd.DataFrame:
     """A data file as a table of its own columns; csv and tsv give strings.
 
-    separator: of a csv file, None for a comma. card: the file to name in remedies. Raises UserError with the file, the
-    line where there is one, and what would be right.
+    separator: of a csv file, None for a comma; a first line `sep=;`, as spreadsheets write it, overrules it. quoted:
+    whether csv and tsv have double quotes around texts; else a quote is a letter. card: the file to name in remedies.
+    Raises UserError with the file, the line where there is one, and what would be right.
     """
     if not path.is_file():
         there = sorted(file.name for file in path.parent.glob("*") if file.suffix.lower() in FORMATS)
         raise UserError(f"{path}: no such file, but {card} names it; data files there: {', '.join(there) or 'none'}")
     if not path.stat().st_size:
         raise UserError(f"{path}: the file is empty")
+    with path.open("rb") as file:
+        if file.read(len(LFS_POINTER)) == LFS_POINTER:
+            raise UserError(f"{path}: a pointer of Git LFS in place of the data; fetch it with git lfs pull")
     match path.suffix.lower():
         case ".jsonl":
             frame = _read_jsonl(path)
@@ -33,34 +40,67 @@ def read_file(path: Path, separator: str | None, card: Path) -> pd.DataFrame:
             frame = _read_parquet(path)
         case suffix:
             own = separator if suffix == ".csv" else None
-            frame = _read_csv(path, own or SEPARATORS[suffix], card)
+            frame = _read_csv(path, own or SEPARATORS[suffix], quoted, card)
     if frame.empty:
         raise UserError(f"{path}: the file has no rows, only the names of {len(frame.columns)} columns")
     return frame
 
 
-def _read_csv(path: Path, separator: str, card: Path) -> pd.DataFrame:
+def _read_csv(path: Path, separator: str, quoted: bool, card: Path) -> pd.DataFrame:
     # The csv module, because pandas turns texts such as "NA" into gaps, fills short rows, and takes the first column
     # for an index when rows are longer than the header.
     csv.field_size_limit(2**31 - 1)
-    reader = csv.reader(io.StringIO(_text(path), newline=""), delimiter=separator, strict=True)
-    lines = (fields for fields in reader if fields)
+    text = _text(path)
+    if declared := re.match(r"sep=(.)\r?\n", text, re.IGNORECASE):
+        separator, text = declared[1], "\n" + text[declared.end() :]
+    records = _records(text, separator, quoted, path, card)
+    header = [name.strip() for name in next(records, ("", []))[1]]
+    _check_separator(header, separator, path, card)
     rows = []
-    try:
-        header = [name.strip() for name in next(lines, [])]
-        _check_separator(header, separator, path, card)
-        for fields in lines:
-            if len(fields) != len(header):
-                raise UserError(
-                    f"{path}: line {reader.line_num}: {len(fields)} fields, but the header has {len(header)}; "
-                    f"put a text that contains {separator!r} in double quotes"
-                )
-            rows.append(fields)
-    except csv.Error as error:
-        raise UserError(
-            f'{path}: line {reader.line_num}: {error}; check the double quotes (inside a quoted text, write "")'
-        ) from error
+    for lines, fields in records:
+        if len(fields) != len(header):
+            remedy = f"put a text that contains {separator!r} in double quotes"
+            if not quoted:
+                remedy = f"without quoting, no text may contain {separator!r}"
+            elif lines.startswith("lines"):
+                remedy = _mind_the_quotes(card)
+            raise UserError(f"{path}: {lines}: {len(fields)} fields, but the header has {len(header)}; {remedy}")
+        rows.append(fields)
     return pd.DataFrame(rows, columns=header, dtype=object)
+
+
+def _records(text: str, separator: str, quoted: bool, path: Path, card: Path) -> Iterator[tuple[str, list[str]]]:
+    """Every record that is not blank, after the lines it stands on."""
+    quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, quoting=quoting, strict=True)
+    while True:
+        first = reader.line_num + 1
+        try:
+            fields = next(reader, None)
+        except csv.Error as error:
+            where, what = _lines(first, reader.line_num), str(error)
+            if "unexpected end" in what:
+                where, what = f"line {_opening_line(text, first, separator)}", "a double quote opens that never closes"
+            raise UserError(f"{path}: {where}: {what}; {_mind_the_quotes(card)}") from error
+        if fields is None:
+            return
+        if fields:
+            yield _lines(first, reader.line_num), fields
+
+
+def _opening_line(text: str, first: int, separator: str) -> int:
+    """The line on which the quote opens that is never closed, in a record that begins on line `first`."""
+    lines = list(io.StringIO(text, newline=""))[first - 1 :]
+    *closed, _ = next(csv.reader(lines, delimiter=separator))
+    return first + sum(len(re.findall(r"\r\n?|\n", field)) for field in closed)
+
+
+def _mind_the_quotes(card: Path) -> str:
+    return f'inside a quoted text, write ""; if quotes are a part of the texts, set quoting: none in {card}'
+
+
+def _lines(first: int, last: int) -> str:
+    return f"line {first}" if first == last else f"lines {first} to {last}"
 
 
 def _check_separator(header: list[str], separator: str, path: Path, card: Path) -> None:

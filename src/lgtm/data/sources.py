@@ -2,8 +2,9 @@
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from numbers import Number
 from pathlib import Path
@@ -23,11 +24,16 @@ class RawTask:
     """A task's data as it was published, before roles are given.
 
     labels: class names in the order of their ids. splits: train, [validation], [test] -> a table with the columns
-    sample_id, text, [text_pair], label and true_label (int64 class ids), and in test also part; rows in raw order.
+    sample_id, text, [text_pair], [group], label and true_label (int64 class ids), and in test also part; rows in raw
+    order. grouped_by: the column that group was; group_named: whether by the card, not by being a pair's first text.
+    files: what messages call a file or hub split -> its rows, and how many of its fields have several lines.
     """
 
     labels: list[str]
     splits: dict[str, pd.DataFrame]
+    grouped_by: str | None = None
+    group_named: bool = False
+    files: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 class _Table(NamedTuple):
@@ -69,7 +75,13 @@ def read_splits(card: TaskCard, folder: Path) -> RawTask:
     for table, strings in zip(tables, labels, strict=True):
         splits.setdefault(table.split, []).append(_standard(table, card, strings, classes))
     _check_train(splits["train"][0], tables[0], classes)
-    return RawTask(classes.names, {split: pd.concat(parts, ignore_index=True) for split, parts in splits.items()})
+    return RawTask(
+        classes.names,
+        {split: pd.concat(parts, ignore_index=True) for split, parts in splits.items()},
+        card.columns.grouped_by,
+        bool(card.columns.group),
+        {table.source: {"rows": len(table.frame), "multi_line_fields": _multi_line(table.frame)} for table in tables},
+    )
 
 
 def read_leaderboard(card: TaskCard, folder: Path) -> pd.DataFrame:
@@ -78,7 +90,7 @@ def read_leaderboard(card: TaskCard, folder: Path) -> pd.DataFrame:
     Their labels are hidden, so none is asked for, and one that is there is not read. A missing text becomes an empty
     one: every row is to be predicted. No rows where the card has no leaderboard. Raises UserError as read_splits does.
     """
-    columns = {ours: theirs for ours, theirs in card.columns.used().items() if ours != "label"}
+    columns = card.columns.texts()
     frames = [pd.DataFrame(columns=["file", "index", *columns])]
     if card.leaderboard is not None:
         read = partial(_hub_split, _hub_data(card, folder)) if card.source == "hub" else _file
@@ -101,7 +113,7 @@ def _read_local(card: TaskCard, folder: Path) -> tuple[list[_Table], None]:
 
 def _file(card: TaskCard, folder: Path, field: str, place: str) -> tuple[str, pd.DataFrame]:
     """What messages call a file beside the card, and its rows."""
-    return str(folder / place), read_file(folder / place, card.separator, folder / CARD)
+    return str(folder / place), read_file(folder / place, card.separator, card.quoting is None, folder / CARD)
 
 
 def _read_hub(card: TaskCard, folder: Path) -> tuple[list[_Table], list[str] | None]:
@@ -196,8 +208,15 @@ def _check_scalars(values: pd.Series, table: _Table, column: str) -> None:
         raise UserError(f"{table.row(index)}: {column} is a {kind}; expected a text or a number")
 
 
+def _multi_line(frame: pd.DataFrame) -> int:
+    """How many fields have several lines: texts of that kind, or a quote that swallowed the rows after it."""
+    values = (value for _, column in frame.items() for value in column)
+    return sum("\n" in value or "\r" in value for value in values if isinstance(value, str))
+
+
 def _label_strings(table: _Table, column: str) -> pd.Series:
-    strings = _strings(table, column).str.strip()
+    # Two ways of writing an accent are one label.
+    strings = _strings(table, column).str.strip().str.normalize("NFC")
     if (strings == "").any():
         missing = strings == ""
         raise UserError(f"{table.row(missing.argmax())}: no label in column {column!r} ({missing.sum()} such rows)")
@@ -207,6 +226,7 @@ def _label_strings(table: _Table, column: str) -> pd.Series:
 def _classes(card: TaskCard, class_names: list[str] | None, train: _Table, strings: pd.Series, path: Path) -> _Classes:
     """Which classes there are and how the data writes them, decided on train and held to in every split."""
     if class_names is not None:
+        class_names = [unicodedata.normalize("NFC", name) for name in class_names]
         if card.labels not in (None, class_names):
             raise UserError(f"{path}: labels: the hub's are {_some(class_names)}, in this order; write these, or none")
         return _Classes(class_names, _indices(class_names), f"the indices of the hub's labels, {_some(class_names)}")

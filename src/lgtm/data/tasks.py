@@ -1,10 +1,11 @@
 """Tasks: the schema of tasks/<name>/task.yaml."""
 
 import re
+import unicodedata
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from lgtm.config import Strict, parse, read_yaml
 from lgtm.data.files import FORMATS
@@ -19,7 +20,18 @@ Parts = Annotated[
     Field(min_length=1),
 ]
 PredictionFile = Annotated[str, Field(pattern=r"^[\w-]+\.tsv$")]
-ClassName = Annotated[str, BeforeValidator(lambda value: str(value) if type(value) is int else value)]
+ClassName = Annotated[
+    str,
+    BeforeValidator(lambda value: str(value) if type(value) is int else value),
+    AfterValidator(lambda name: unicodedata.normalize("NFC", name)),
+]
+
+
+def column_or_false(value: Any) -> Any:
+    """The name of a column, or false."""
+    if not isinstance(value, str) and value is not False:
+        raise ValueError("give the name of a column, or false for no groups")
+    return value
 
 
 class Splits(Strict):
@@ -80,22 +92,38 @@ class Hub(Strict):
 
 
 class Columns(Strict):
-    """Names of the columns in the raw data."""
+    """Names of the columns in the raw data.
+
+    group: what must not stand in two roles, such as a document or a user; where it is not named, the first text of a
+    pair; false for none.
+    """
 
     text: str
     text_pair: str | None = None
     label: str
+    group: Annotated[str | Literal[False], BeforeValidator(column_or_false)] | None = None
 
     @model_validator(mode="after")
     def _distinct(self) -> "Columns":
-        names = self.used().values()
+        names = [*self.texts().values(), self.label]
         if len(set(names)) < len(names):
             raise ValueError("text, text_pair and label have to be different columns")
+        if self.group == self.label:
+            raise ValueError("group has to be another column than label")
         return self
+
+    def texts(self) -> dict[str, str]:
+        """Our name of every column of texts, with its name in the raw data."""
+        return {ours: theirs for ours in ("text", "text_pair") if (theirs := getattr(self, ours))}
 
     def used(self) -> dict[str, str]:
         """Our name of every column that is read, with its name in the raw data."""
-        return {ours: theirs for ours in ("text", "text_pair", "label") if (theirs := getattr(self, ours))}
+        return self.texts() | {"label": self.label} | ({"group": self.grouped_by} if self.grouped_by else {})
+
+    @property
+    def grouped_by(self) -> str | None:
+        """The column whose values may not stand in two roles."""
+        return self.text if self.group is None and self.text_pair else self.group or None
 
 
 class Leaderboard(Strict):
@@ -115,6 +143,7 @@ class TaskCard(Strict):
     source: Literal["generated", "hub", "local"]
     files: Files | None = None
     separator: str | None = None
+    quoting: Literal["none"] | None = None
     hub: Hub | None = None
     generated: dict[str, Any] | None = None
     leaderboard: Leaderboard | None = None
@@ -123,6 +152,7 @@ class TaskCard(Strict):
     metrics: Annotated[list[Literal["accuracy", "f1", "macro_f1", "matthews"]], Field(min_length=1)]
     max_length: Annotated[int, Field(ge=4)]
     label_noise: Annotated[float, Field(ge=0.0, lt=1.0)]
+    clean_roles: list[Literal["feedback", "selection"]] = Field(default_factory=list)
 
     @field_validator("separator")
     @classmethod
@@ -131,7 +161,7 @@ class TaskCard(Strict):
             raise ValueError("give one character, such as ';', or \"\\t\" in double quotes for a tab")
         return separator
 
-    @field_validator("labels", "metrics")
+    @field_validator("labels", "metrics", "clean_roles")
     @classmethod
     def _no_repeats(cls, values: list[str] | None) -> list[str] | None:
         if values is not None and len(set(values)) < len(values):
@@ -153,8 +183,9 @@ class TaskCard(Strict):
         for key in ("files", "hub", "generated"):
             if key != wanted and getattr(self, key) is not None:
                 raise ValueError(f"source is {self.source}, so the card may not have the key {key}")
-        if self.separator is not None and not self._has_csv():
-            raise ValueError("separator is for local csv files, and the card names none")
+        for key, kinds in {"separator": ["csv"], "quoting": ["csv", "tsv"]}.items():
+            if getattr(self, key) is not None and not self._has(kinds):
+                raise ValueError(f"{key} is for local {' and '.join(kinds)} files, and the card names none")
         return self
 
     @model_validator(mode="after")
@@ -168,8 +199,12 @@ class TaskCard(Strict):
                 _check_place(f"leaderboard.files.{name}", place)
         return self
 
-    def _has_csv(self) -> bool:
-        return self.files is not None and any(place.lower().endswith(".csv") for _, _, place in self.files.places())
+    def _has(self, kinds: list[str]) -> bool:
+        if self.source != "local":
+            return False
+        places = [place for _, _, place in self.files.places()]
+        places += self.leaderboard.files.values() if self.leaderboard else []
+        return any(PurePosixPath(place).suffix.lower()[1:] in kinds for place in places)
 
 
 def load_card(folder: Path) -> TaskCard:

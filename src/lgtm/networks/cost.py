@@ -24,7 +24,9 @@ class Passes:
     def __init__(self, model: "nn.Module"):
         embeddings = model.get_input_embeddings()
         self.weights = sum(parameter.numel() for parameter in model.parameters()) - embeddings.weight.numel()
-        self.forward = self.backward = 0
+        self.forward = self.backward = self._samples = 0
+        # How many samples, is asked of the model: XLNet's embeddings get them in the second dimension.
+        model.register_forward_pre_hook(self._note_samples, with_kwargs=True)
         embeddings.register_forward_hook(self._count_forward)
         model.register_forward_hook(self._count_backward)
 
@@ -32,10 +34,13 @@ class Passes:
         # A copy of the network that is a step along a direction counts for the network.
         return self
 
-    def _count_forward(self, module, inputs, output):
-        self.forward += len(output)
+    def _note_samples(self, module, args, inputs):
+        self._samples = len(inputs["input_ids"])
 
-    def _count_backward(self, module, inputs, outputs):
+    def _count_forward(self, module, args, output):
+        self.forward += self._samples
+
+    def _count_backward(self, module, args, outputs):
         if outputs.logits.requires_grad:
             outputs.logits.register_hook(self._add_backward)
 

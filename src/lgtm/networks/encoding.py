@@ -10,22 +10,28 @@ from tqdm import tqdm
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
+# What these say of a text depends on the padding behind it, attention mask or not: theirs is always up to max_length.
+READS_PADDING = {"convbert", "fnet", "mobilebert", "nystromformer"}
+
 
 class EncodedTexts(Dataset):
     """A table of texts, tokenised and truncated to max_length tokens.
 
-    frame: columns text, [text_pair], [label]. Items carry `index`, the row's position in the frame, those of a part
-    too. What has no label can only be predicted.
+    frame: columns text, [text_pair], [label]. kind: the network's model_type. Items carry `index`, the row's position
+    in the frame, those of a part too. What has no label can only be predicted.
     """
 
-    def __init__(self, frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, max_length: int):
+    def __init__(
+        self, frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, max_length: int, kind: str | None = None
+    ):
         texts = frame["text"].tolist()
         pairs = frame["text_pair"].tolist() if "text_pair" in frame else None
         self.encoding = tokenizer(texts, pairs, truncation=True, max_length=max_length)
         self.labels = frame["label"].tolist() if "label" in frame else None
         self.index = list(range(len(frame)))
         self.lengths = [len(ids) for ids in self.encoding["input_ids"]]
-        self.collate = DataCollatorWithPadding(tokenizer)
+        always = {"padding": "max_length", "max_length": max_length} if kind in READS_PADDING else {}
+        self.collate = DataCollatorWithPadding(tokenizer, **always)
 
     def __len__(self) -> int:
         return len(self.lengths)

@@ -1,17 +1,19 @@
 """Building networks: from a configuration or a checkpoint to a sequence classifier, and the tokenizer beside it."""
 
+import copy
+import inspect
+import math
 from pathlib import Path
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from torch import nn
 from transformers import (
     CONFIG_MAPPING,
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
     AutoConfig,
-    AutoModel,
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
@@ -19,10 +21,15 @@ from transformers import (
 from transformers.utils import logging
 
 from lgtm.errors import UserError, one_line
+from lgtm.networks.checkpoints import keep_layers, load_encoder, require_head
 
-# A classification head is always new on a pretrained encoder: the report of missing weights says nothing here.
+# A classification head is always new on a pretrained encoder: the report of missing weights says nothing here, and
+# checkpoints.py compares for itself.
 logging.set_verbosity_error()
 logging.disable_progress_bar()
+
+# Networks that sum a text up in its last position, whatever stands there: padding goes before it.
+READS_LAST = {"xlnet"}
 
 
 def starting_network(network, tokenizer: PreTrainedTokenizerBase | None, max_length: int, field: str):
@@ -36,39 +43,59 @@ def starting_network(network, tokenizer: PreTrainedTokenizerBase | None, max_len
     else:
         start, tokenizer = load_encoder(network.checkpoint, network.revision, field)
         config = start.config
-        if network.layers is not None:
-            keep_layers(start, network.layers, field)
-    positions = min(config.max_position_embeddings, tokenizer.model_max_length)
+    positions = _positions(config, tokenizer, field)
     if positions < max_length:
         raise UserError(f"{field}: the network takes {positions} tokens, less than the task's max_length {max_length}")
-    return start, tokenizer
+    if network.layers is not None:
+        start = keep_layers(start, network.layers, max_length, field)
+    return start, suited(tokenizer, config)
 
 
-def load_encoder(checkpoint: str, revision: str | None, field: str):
-    """The pretrained encoder and tokenizer of a checkpoint, a hub id with a revision or a folder without.
+def suited(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig) -> PreTrainedTokenizerBase:
+    """A copy of the tokenizer that pads where the network needs it and gives the inputs that it takes.
 
-    Weights are read from safetensors alone and no remote code is run. Raises UserError when it cannot be had.
+    save_pretrained keeps both: no later stage has to know. Without this the answer to a text would depend, through its
+    positions, on the batch that it stands in.
     """
-    if revision is None and not Path(checkpoint, "config.json").is_file():
-        raise UserError(f"{field}.checkpoint: no folder {checkpoint} with config.json, model.safetensors and tokenizer")
-    try:
-        encoder = AutoModel.from_pretrained(checkpoint, revision=revision, use_safetensors=True, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(checkpoint, revision=revision)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{field}.checkpoint: cannot load {checkpoint!r}: {one_line(error)}") from error
-    return encoder, tokenizer
+    takes = inspect.signature(MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)].forward).parameters
+    names = [name for name in tokenizer.model_input_names if name in takes]
+    if "attention_mask" in takes and "attention_mask" not in names:
+        names.append("attention_mask")
+    if "token_type_ids" in names and getattr(config, "type_vocab_size", 2) < 2:
+        names.remove("token_type_ids")  # the second text of a pair would be of a type that is not there
+    own = copy.deepcopy(tokenizer)
+    own.model_input_names = names
+    own.padding_side = "left" if config.model_type in READS_LAST else "right"
+    own.init_kwargs |= {"model_input_names": names, "padding_side": own.padding_side}
+    return own
 
 
-def keep_layers(encoder: PreTrainedModel, layers: list[int], field: str) -> None:
-    """Keep only the given layers of an encoder, in that order. Raises UserError for one that it does not have."""
-    depth = encoder.config.num_hidden_layers
-    if bad := [layer for layer in layers if layer >= depth]:
-        raise UserError(f"{field}.layers: the checkpoint has layers 0 to {depth - 1}, found {bad[0]}")
-    for module in encoder.modules():
-        for name, child in module.named_children():
-            if isinstance(child, nn.ModuleList) and len(child) == depth:
-                setattr(module, name, nn.ModuleList(child[layer] for layer in layers))
-    encoder.config.num_hidden_layers = len(layers)
+def _positions(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase, field: str) -> float:
+    """How many tokens a network and its tokenizer take; infinite where neither counts them.
+
+    RoBERTa and its like number positions from the pad token's on, so they take fewer than they have rows.
+    """
+    rows = getattr(config, "max_position_embeddings", None)
+    if rows is None or rows < 0:
+        return _whole(tokenizer.model_max_length)
+    with torch.device("meta"):
+        network = AutoModelForSequenceClassification.from_config(config)
+    for name, module in network.named_modules():
+        padding = getattr(module, "padding_idx", None)
+        if padding is not None and "position" in name and len(module.weight) == rows:
+            if padding != tokenizer.pad_token_id:
+                raise UserError(
+                    f"{field}: the network counts positions by pad token {padding}, the tokenizer's is"
+                    f" {tokenizer.pad_token_id}"
+                )
+            rows = rows - padding - 1
+            break
+    return min(rows, _whole(tokenizer.model_max_length))
+
+
+def _whole(length: float) -> float:
+    """A tokenizer's own limit; transformers writes 10³⁰ for none."""
+    return length if length < 1e9 else math.inf
 
 
 def train_wordpiece(texts: list[str], vocab_size: int, max_length: int) -> PreTrainedTokenizerFast:
@@ -115,10 +142,13 @@ def scratch_config(config: dict, tokenizer: PreTrainedTokenizerBase, field: str)
         raise UserError(f"{field}.config.{unknown[0]}: a {kind} configuration has no such key")
     try:
         built = AutoConfig.for_model(kind, **fields, vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id)
+        require_head(built, f"{field}.config.model_type")
         # Some mistakes show only in the model; on the meta device it costs nothing.
         with torch.device("meta"):
             AutoModelForSequenceClassification.from_config(built)
-    except (AttributeError, KeyError, TypeError, ValueError, StrictDataclassError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # each architecture refuses in its own way
         raise UserError(f"{field}.config: {one_line(error)}") from error
     return built
 
@@ -129,17 +159,26 @@ def classifier(folder: Path, labels: list[str], attention: str | None = None) ->
     attention: transformers' attn_implementation; None leaves the choice to transformers.
     """
     config = AutoConfig.from_pretrained(
-        folder, num_labels=len(labels), id2label=dict(enumerate(labels)), label2id={n: i for i, n in enumerate(labels)}
+        folder,
+        num_labels=len(labels),
+        id2label=dict(enumerate(labels)),
+        label2id={name: index for index, name in enumerate(labels)},
+        trust_remote_code=False,
     )
     config.problem_type = "single_label_classification"
     kinds = AutoModelForSequenceClassification
     if Path(folder, "model.safetensors").is_file():
         return kinds.from_pretrained(
-            folder, config=config, dtype=torch.float32, use_safetensors=True, attn_implementation=attention
+            folder,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+            attn_implementation=attention,
         )
-    return kinds.from_config(config, attn_implementation=attention)
+    return kinds.from_config(config, trust_remote_code=False, attn_implementation=attention)
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """The tokenizer of a model folder."""
-    return AutoTokenizer.from_pretrained(folder)
+    return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)

@@ -1,5 +1,6 @@
 """Teacher–student pairs: the schema of pairs/<name>.yaml."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,10 +32,12 @@ class Network(Strict):
             raise ValueError("give either a checkpoint or a config")
         if self.config is not None and (self.revision or self.layers):
             raise ValueError("revision and layers go with a checkpoint, not with a config")
+        if len(set(self.layers or [])) < len(self.layers or []):
+            raise ValueError("layers: each layer may be kept once")
         if self.config is not None and "model_type" not in self.config:
             raise ValueError("config needs a model_type, such as bert")
-        if self.checkpoint is not None and not self.is_local and self.revision is None:
-            raise ValueError("a hub checkpoint needs the revision it is pinned to, a commit hash")
+        if self.checkpoint is not None and not self.is_local and not re.fullmatch("[0-9a-f]{40}", self.revision or ""):
+            raise ValueError("a hub checkpoint needs the revision it is pinned to, a commit hash of 40 digits")
         if self.is_local and self.revision is not None:
             raise ValueError("a local checkpoint has no revision; DVC hashes its files")
         return self

@@ -1,5 +1,6 @@
 """The one training loop, and prediction."""
 
+import copy
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from torch import Tensor, nn
 from tqdm import tqdm
 from transformers import get_scheduler, set_seed
@@ -39,6 +40,7 @@ class Descent:
     """
 
     def __init__(self, model: nn.Module, loss: Loss, settings, *, learning_rate: float, precision: str, steps: int):
+        require_precision(precision)
         self.accelerator = Accelerator(mixed_precision=MIXED_PRECISION[precision])
         self.max_grad_norm = settings.max_grad_norm
         # Fused: a step of the two-layer MiniLM, most of it embeddings, takes 24 ms on one core in place of 232 ms.
@@ -54,6 +56,16 @@ class Descent:
         self.optimizer.step()
         self.scheduler.step()
         self.optimizer.zero_grad()
+
+    def finish(self) -> None:
+        """Take the mixed precision off the model: from now on it says what it will say when it is loaded again."""
+        self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
+
+
+def require_precision(precision: str) -> None:
+    """Raise UserError for a precision that this machine would quietly leave out."""
+    if precision == "fp16" and PartialState().device.type == "cpu":
+        raise UserError("params.yaml: precision: fp16 needs a GPU, and there is none; use fp32 or bf16")
 
 
 def fit(
@@ -76,12 +88,16 @@ def fit(
     """Train `model` in place with `loss` and keep the best or the last weights.
 
     settings: a section of params.yaml (params.Training). `metrics` name the task's metrics; the first one, then the
-    lower NLL, on the selection role decides what is best. `log(step, values)` gets the curves. `keep_earlier` is called
-    at `earlier` evenly spread steps before the end, with the model as it is then. `companion` is what learns beside the
-    model, before the loss of each step. Steps are optimizer steps. Raises UserError when the loss is not finite.
+    lower NLL, on the selection role decides what is best. It is asked in fp32 whatever the precision of the steps, as
+    the weights are saved and loaded again, and the trained model is left in fp32. `log(step, values)` gets the curves.
+    `keep_earlier` is called at `earlier` evenly spread steps before the end, with the model as it is then. `companion`
+    is what learns beside the model, before the loss of each step. Steps are optimizer steps. Raises UserError when the
+    loss is not finite, or for a precision that this machine has not.
     """
     set_seed(seed)
     steps = count_steps(train, settings)
+    # Shares the weights, but not the mixed precision that accelerate puts around the original's forward pass.
+    as_saved = copy.copy(model)
     descent = Descent(model, loss, settings, learning_rate=learning_rate, precision=precision, steps=steps)
     model, loss, optimizer = descent.model, descent.loss, descent.optimizer
     generator = torch.Generator().manual_seed(seed)
@@ -103,7 +119,7 @@ def fit(
             losses.append(value.detach())
             progress.update()
             if step in due:
-                scores = evaluate_logits(predict(model, selection, settings.batch_size), selection.labels, metrics)
+                scores = evaluate_logits(predict(as_saved, selection, settings.batch_size), selection.labels, metrics)
                 log(step, _curves(losses, scores))
                 losses.clear()
                 progress.set_postfix({metrics[0]: f"{scores[metrics[0]]:.4f}"})
@@ -117,6 +133,7 @@ def fit(
             if step == steps:
                 break
     model.load_state_dict(kept_weights)
+    descent.finish()
     return kept
 
 
@@ -184,10 +201,12 @@ def _curves(losses: list[Tensor], scores: dict[str, float]) -> dict[str, float]:
 
 
 def _second_moments(model: nn.Module, optimizer) -> dict[str, Tensor]:
-    """AdamW's bias-corrected second moments by parameter name."""
+    """AdamW's bias-corrected second moments by parameter name: zero for what no loss reaches, as its gradient is."""
     group = optimizer.param_groups[0]
     moments = {}
     for name, parameter in model.named_parameters():
-        state = optimizer.state[parameter]
-        moments[name] = (state["exp_avg_sq"] / (1 - group["betas"][1] ** state["step"])).cpu()
+        if state := optimizer.state.get(parameter):
+            moments[name] = (state["exp_avg_sq"] / (1 - group["betas"][1] ** state["step"])).cpu()
+        else:
+            moments[name] = torch.zeros(parameter.shape)
     return moments

@@ -6,6 +6,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
+from lgtm.report.cautions import clean_feedback, crossing_roles, mixed_environments
 from lgtm.report.names import NAMES, SIZES, WARMUP, Metrics
 from lgtm.report.statistics import FEWEST_SEEDS, SIGNIFICANCE, Interval
 from lgtm.report.text import escape, markdown_table, show, show_p
@@ -38,12 +39,14 @@ def results_page(
     metrics: Metrics,
     samples: pd.DataFrame,
     shown: int,
+    followers: list[str],
 ) -> str:
     """The results as a markdown page.
 
-    summary: of prepare (labels, metrics, roles); parts: of the test role; metrics: of summarise, with
-    significance as `tests`, share_helpful in `influence` and validity as `validation`; samples: of rank_samples, of
-    which `shown` are shown at each end.
+    summary: of prepare (labels, metrics, roles, crossing, label_noise); parts: of the test role; metrics: of
+    summarise, with significance as `tests`, differing as `environments`, share_helpful in `influence` and validity as
+    `validation`; samples: of rank_samples, of which `shown` are shown at each end; followers: the arms that follow the
+    influence.
     """
     students = {WARMUP: metrics["warm_student"], **metrics["arms"]}
     differences = metrics["differences"]
@@ -54,7 +57,15 @@ def results_page(
         pair=pair,
         seeds=seeds,
         test_rows=summary["roles"]["test"]["rows"],
+        cautions=[
+            *mixed_environments(metrics["environments"]),
+            *clean_feedback(summary["label_noise"], followers),
+            *crossing_roles(summary),
+        ],
         parts=parts,
+        roles=_roles_table(summary),
+        label_noise=summary["label_noise"],
+        crossing_groups=summary["crossing"]["groups"],
         official=NAMES[official],
         warmup=WARMUP,
         baselines=BASELINES,
@@ -181,6 +192,15 @@ def _label(sample: pd.Series, labels: list[str]) -> str:
     if sample["planted"]:
         return f"{label} (planted flip; true: {escape(labels[sample['true_label']])})"
     return label
+
+
+def _roles_table(summary: dict[str, Any]) -> str:
+    near = summary["crossing"]["near_duplicates"]
+    rows = [
+        [role, f"{counts['rows']:,}", f"{counts['groups']:,}", f"{near[role]:,}" if role in near else ""]
+        for role, counts in summary["roles"].items()
+    ]
+    return markdown_table(["role", "rows", "groups", "nearly the same as a row of another role"], rows)
 
 
 def _sizes_table(metrics: Metrics) -> str:

@@ -9,7 +9,7 @@ from lgtm.networks.cost import Cost, compute
 from lgtm.report.names import DISTILLATION, SIZES, WARMUP, Metrics, range_of
 from lgtm.report.statistics import Interval, interval, paired_difference
 from lgtm.report.text import show_margin
-from lgtm.report.verdicts import pairs, with_p
+from lgtm.report.verdicts import MIXED, pairs, with_p
 
 HEADLINES = ("tailored-kd", "tailored-control")
 
@@ -90,9 +90,7 @@ def right_answers(predictions: pd.DataFrame, seeds: list[int], arms: list[str], 
     crossed = pd.MultiIndex.from_product([seeds, table.index.unique("sample_id")], names=["seed", "sample_id"])
     table = table.reindex(crossed)
     if table.empty or table.isna().any(axis=None):
-        raise UserError(
-            "work/evaluation/predictions.parquet: lacks predictions of what params.yaml lists; run dvc repro"
-        )
+        raise UserError("work/evaluation: lacks predictions of what params.yaml lists; run dvc repro")
     return table
 
 
@@ -100,11 +98,13 @@ def headline(metrics: Metrics, official: str) -> dict[str, Any]:
     """The few values for `dvc exp show`: every arm in percent, and what tailoring gives in percentage points.
 
     A difference is one string with half its interval and its corrected p, "+0.80 ± 1.10, p 0.21", because DVC gives
-    every number a column.
+    every number a column. Where cells of different environments are compared, that stands in place of p.
     """
+    mixed = f", {MIXED}" if metrics["environments"] else None
+
     arms = {arm: round(100 * values[official]["mean"], 2) for arm, values in metrics["arms"].items()}
     differences = {
-        name: show_margin(metrics["differences"][name][official]) + with_p(metrics["tests"].get(name))
+        name: show_margin(metrics["differences"][name][official]) + (mixed or with_p(metrics["tests"].get(name)))
         for name in HEADLINES
         if name in metrics["differences"]
     }

@@ -15,7 +15,8 @@ from lgtm.report.statistics import (
 from lgtm.report.text import show, show_p
 
 BASELINES = ("kd", "control")
-BETTER, WORSE, EVEN, TOO_FEW = "better", "worse", "not distinguishable", "too few seeds for a verdict"
+BETTER, WORSE, EVEN = "better", "worse", "not distinguishable"
+TOO_FEW, MIXED = "too few seeds for a verdict", "cells of different environments"
 
 
 def pairs(arms: list[str]) -> list[tuple[str, str]]:
@@ -27,10 +28,13 @@ def pairs(arms: list[str]) -> list[tuple[str, str]]:
 def decisions(metrics: Metrics, official: str) -> dict[str, str]:
     """The verdict on every comparison a-b: is a better than b on the official metric?
 
-    metrics: of summarise, with significance as `tests`. A winner needs both: an interval over seeds clear of zero, and
-    a corrected p over seeds and examples, of a difference in the same direction.
+    metrics: of summarise, with significance as `tests` and cautions.differing as `environments`. A winner needs both:
+    an interval over seeds clear of zero, and a corrected p over seeds and examples, of a difference in the same
+    direction. It needs enough seeds, all made alike.
     """
     tests = metrics["tests"]
+    if metrics["environments"]:
+        return dict.fromkeys(metrics["differences"], MIXED)
     return {
         name: _decide(values[official], tests[name]) if name in tests else TOO_FEW
         for name, values in metrics["differences"].items()

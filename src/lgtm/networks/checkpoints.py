@@ -1,0 +1,200 @@
+"""Checkpoints as the world has them: to a pretrained encoder and its tokenizer, or to one line that says what is wrong.
+
+Every function takes `field`, the place in the pair's card that names the checkpoint, and raises UserError.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+from huggingface_hub import snapshot_download
+from safetensors import SafetensorError, safe_open
+from torch import nn
+from transformers import (
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from lgtm.errors import UserError, one_line
+
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+# What a repository's top folder has of a network, its tokenizer included. No code, and nothing that is pickled.
+NETWORK_FILES = [WEIGHTS, INDEX, "model-*-of-*.safetensors", "*.json", "*.txt", "*.model"]
+# Lists in configurations that have nothing to do with layers, however long they are.
+NOT_BY_LAYER = {"architectures", "languages", "pos_att_type"}
+
+
+def load_encoder(checkpoint: str, revision: str | None, field: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The pretrained encoder and tokenizer of a checkpoint, a hub id with a commit or a folder without.
+
+    Weights come from that commit's or folder's own safetensors files, all of them, and no code of the checkpoint runs.
+    """
+    where = f"{field}.checkpoint: {checkpoint}"
+    folder = _local_copy(checkpoint, revision, field)
+    _require_whole_files(folder, where)
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        require_head(config, f"{field}.checkpoint")
+        encoder, found = AutoModel.from_pretrained(
+            folder,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # which are told below
+        )
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except UserError:
+        raise
+    except Exception as error:  # what a file can be wrong in, and what transformers raises then, has no end
+        if "trust_remote_code" in str(error):
+            raise UserError(f"{where} needs code of its own (auto_map), and none is run here") from error
+        raise UserError(f"{where}: cannot load it: {one_line(error)}") from error
+    _require_weights(encoder, found, where)
+    _require_tokenizer(tokenizer, encoder, where)
+    return encoder, tokenizer
+
+
+def require_head(config: PreTrainedConfig, field: str) -> None:
+    """Raise UserError for a network that transformers has no sequence classifier of."""
+    if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
+        raise UserError(f"{field}: transformers has no sequence classifier of a {config.model_type} network")
+
+
+def _local_copy(checkpoint: str, revision: str | None, field: str) -> Path:
+    """The folder of a checkpoint; of one from the hub, the cached files of exactly that commit.
+
+    Everything is read from this folder: transformers, given a hub id, may also turn to the repository's pull requests.
+    """
+    if revision is None:
+        folder = Path(checkpoint)
+        if not (folder / "config.json").is_file():
+            raise UserError(f"{field}.checkpoint: no folder {checkpoint} with config.json, {WEIGHTS} and tokenizer")
+    else:
+        try:
+            folder = Path(
+                snapshot_download(checkpoint, revision=revision, allow_patterns=NETWORK_FILES, ignore_patterns=["*/*"])
+            )
+        except Exception as error:  # of the hub, its cache, or the network between
+            raise UserError(f"{field}.checkpoint: cannot load {checkpoint!r}: {one_line(error)}") from error
+    if not (folder / WEIGHTS).is_file() and not (folder / INDEX).is_file():
+        at = f" at {revision}" if revision else ""
+        raise UserError(f"{field}.checkpoint: {checkpoint}{at} has no {WEIGHTS}, and no other weights are read")
+    return folder
+
+
+def _require_whole_files(folder: Path, where: str) -> None:
+    """Raise UserError for a file of weights that is missing, torn, or stands for one that was not fetched."""
+    names = [WEIGHTS]
+    if not (folder / WEIGHTS).is_file():
+        names = sorted(set(json.loads((folder / INDEX).read_text())["weight_map"].values()))
+    for name in names:
+        path = folder / name
+        if not path.is_file():
+            raise UserError(f"{where}: no {name} there, which {INDEX} names")
+        with path.open("rb") as file:
+            if file.read(20) == b"version https://git-":
+                raise UserError(f"{where}: {name} is a Git LFS pointer, not the weights; run git lfs pull there")
+        try:
+            with safe_open(path, "pt"):
+                pass
+        except SafetensorError as error:
+            raise UserError(f"{where}: {name} is not a whole safetensors file: {one_line(error)}") from error
+
+
+def _require_weights(encoder: PreTrainedModel, found: dict, where: str) -> None:
+    """Raise UserError for weights that the file lacks, has in another shape, or that are not numbers.
+
+    found: transformers' loading info. A pooler may be missing: many checkpoints have none, and it is learnt anyway.
+    """
+    for name, in_file, wanted in sorted(found["mismatched_keys"]):
+        raise UserError(f"{where}: {name} is {_shape(in_file)} in the file and {_shape(wanted)} by config.json")
+    missing = sorted(name for name in found["missing_keys"] if "pooler" not in name)
+    if missing:
+        surplus = sorted(found["unexpected_keys"])
+        instead = f"; the file has {surplus[0]!r}" if surplus else ""
+        raise UserError(
+            f"{where}: {len(missing)} of {len(encoder.state_dict())} weights are missing from the file,"
+            f" such as {missing[0]!r}{instead}"
+        )
+    for name, weight in encoder.named_parameters():
+        if not torch.isfinite(weight).all():
+            raise UserError(f"{where}: {name} has values that are not finite")
+
+
+def _shape(sizes) -> str:
+    return " x ".join(map(str, sizes))
+
+
+def _require_tokenizer(tokenizer: PreTrainedTokenizerBase, encoder: PreTrainedModel, where: str) -> None:
+    """Raise UserError for a tokenizer that knows no words, or more than the network, or cannot pad."""
+    vocabulary = tokenizer.get_vocab()
+    if set(vocabulary) <= set(tokenizer.all_special_tokens):
+        raise UserError(f"{where}: no tokenizer there: its vocabulary has special tokens alone; add tokenizer.json")
+    if tokenizer.pad_token is None:
+        raise UserError(f"{where}: the tokenizer has no pad token; name one in tokenizer_config.json")
+    try:
+        rows = len(encoder.get_input_embeddings().weight)
+    except NotImplementedError as error:
+        raise UserError(f"{where}: a {encoder.config.model_type} network has no table of token embeddings") from error
+    if (last := max(vocabulary.values())) >= rows:
+        raise UserError(f"{where}: the tokenizer numbers its tokens to {last}, the network's end at {rows - 1}")
+
+
+def keep_layers(encoder: PreTrainedModel, layers: list[int], max_length: int, field: str) -> PreTrainedModel:
+    """The encoder made of these of its layers, in that order. Raises UserError where they make no network.
+
+    max_length: of the texts that it has to read as before.
+    """
+    config, depth = encoder.config, encoder.config.num_hidden_layers
+    if bad := [layer for layer in layers if layer >= depth]:
+        raise UserError(f"{field}.layers: the checkpoint has layers 0 to {depth - 1}, found {bad[0]}")
+    _cut_lists(encoder, depth, layers)
+    for name, value in list(vars(config).items()):
+        if isinstance(value, (list, tuple)) and len(value) == depth and name not in NOT_BY_LAYER:
+            setattr(config, name, [value[layer] for layer in layers])
+    try:
+        config.num_hidden_layers = len(layers)
+        return _made_again(encoder, max_length)
+    except Exception as error:  # each architecture fails in its own way
+        kind = config.model_type
+        raise UserError(f"{field}.layers: layers {layers} make no {kind} network: {one_line(error)}") from error
+
+
+def _cut_lists(module: nn.Module, depth: int, layers: list[int]) -> None:
+    """Cut the lists of layers and their counts, but not lists inside a layer that happen to be as long."""
+    for name, value in list(vars(module).items()):
+        if "layers" in name and value == depth:
+            setattr(module, name, len(layers))
+    for name, child in module.named_children():
+        if not isinstance(child, nn.ModuleList):
+            _cut_lists(child, depth, layers)
+        elif len(child) == depth:
+            setattr(module, name, nn.ModuleList(child[layer] for layer in layers))
+
+
+@torch.no_grad()
+def _made_again(encoder: PreTrainedModel, max_length: int) -> PreTrainedModel:
+    """The network that the encoder's configuration and weights make, which are all that is written of it.
+
+    Raises ValueError where it does not compute the same: what a layer does may depend on its number. ModernBERT's first
+    has no norm, some attend to neighbours alone. Weights that fit no longer and matter for nothing are drawn anew.
+    """
+    with torch.random.fork_rng(devices=[]):
+        again = AutoModel.from_config(encoder.config).eval()
+    wanted = again.state_dict()
+    kept = {name: value for name, value in encoder.state_dict().items() if name in wanted}
+    again.load_state_dict(
+        {name: value for name, value in kept.items() if value.shape == wanted[name].shape}, strict=False
+    )
+    tokens = torch.arange(max_length)[None] % len(encoder.get_input_embeddings().weight)
+    was, now = (network(tokens).last_hidden_state for network in (encoder.eval(), again))
+    if not torch.allclose(was, now, atol=1e-5):
+        raise ValueError("what they compute depends on their places in the checkpoint")
+    return again
