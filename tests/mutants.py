@@ -1,4 +1,4 @@
-"""Runs tests on wrong code: `python tests/mutants.py` tries all of mutations.py and writes docs/mutations.md.
+"""Runs tests on wrong code: `python tests/mutants.py` tries all of mutations.yaml and writes docs/mutations.md.
 
 A process of its own imports what the tests import and forks once per mutation, two at a time. A fork forgets the
 project's modules, serves the wrong text for the one file and runs the tests that have to notice. Killed means that a
@@ -21,12 +21,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT), str(ROOT / "tests")]
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported, as in conftest.py
-
-from mutations import MUTATIONS, Mutation  # noqa: E402
-
+LIST = ROOT / "tests/mutations.yaml"
 PAGE = ROOT / "docs/mutations.md"
 AT_ONCE = 2
 SECONDS = 60  # that a mutant may take: one that loops for ever is no kill, but an end
@@ -38,9 +38,23 @@ HEAD = """# Mutations
 
 Wrong code that the tests notice: each line is one changed expression, and the test beside it fails with it and passes
 without. `make test` tries them all; `python tests/mutants.py` does that alone and writes this page from
-`tests/mutations.py`.
+`tests/mutations.yaml`.
 
 """
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One changed expression: `right`, which stands in the file once, becomes `wrong`, and the test has to fail."""
+
+    file: str
+    what: str
+    right: str
+    wrong: str
+    test: str  # below tests/
+
+
+MUTATIONS = [Mutation(file, **each) for file, own in yaml.safe_load(LIST.read_text()).items() for each in own]
 
 
 @dataclass(frozen=True)
@@ -71,7 +85,7 @@ def mutated(mutation: Mutation) -> str:
     """The file's text with the mutation. Raises ValueError where it does not fit the file any more."""
     text = (ROOT / mutation.file).read_text()
     if (found := text.count(mutation.right)) != 1:
-        raise ValueError(f"stale: {mutation.file} has {mutation.right!r} {found} times; bring mutations.py up to date")
+        raise ValueError(f"stale: {mutation.file} has {mutation.right!r} {found} times; bring {LIST.name} up to date")
     return text.replace(mutation.right, mutation.wrong)
 
 
@@ -89,7 +103,7 @@ def run_tests(mutation: Mutation | None, folder: Path) -> int:
     tests = [mutation.test] if mutation else sorted({mutation.test for mutation in MUTATIONS})
     if mutation:
         sys.meta_path.insert(0, Mutated(module_of(mutation.file), ROOT / mutation.file, mutated(mutation)))
-    options = ["--basetemp", str(folder), "--tb=short", "--assert=plain", "-p", "no:cacheprovider"]
+    options = ["--basetemp", str(folder), "--tb=line", "--assert=plain", "-p", "no:cacheprovider"]
     options += ["-x"] if mutation else ["--durations=10"]
     return int(pytest.main([*options, *(str(ROOT / "tests" / test) for test in tests)]))
 

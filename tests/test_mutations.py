@@ -1,4 +1,4 @@
-"""Wrong code is noticed: the tests are tried on every mutation of mutations.py."""
+"""Wrong code is noticed: the tests are tried on every mutation of mutations.yaml."""
 
 import json
 import subprocess
@@ -6,7 +6,7 @@ import sys
 
 import mutants
 import pytest
-from mutations import MUTATIONS
+from mutants import MUTATIONS
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +32,6 @@ def test_the_page_has_the_list():
 
 
 def test_a_mutation_that_does_not_fit_any_more_says_so():
-    stale = mutants.Mutation("never", "stages/distill.py", "no such code", "", "test_stages.py")
+    stale = mutants.Mutation("stages/distill.py", "never", "no such code", "", "test_stages.py")
     with pytest.raises(ValueError, match=r"stale: stages/distill.py has 'no such code' 0 times"):
         mutants.mutated(stale)

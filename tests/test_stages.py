@@ -17,7 +17,6 @@ from stages import (
     evaluate,
     evaluate_warmup,
     influence,
-    prepare,
     rounds,
     selection,
     student_warmup,
@@ -43,30 +42,22 @@ def home(written, tmp_path, monkeypatch):
     shutil.copytree(written, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     yield tmp_path
+    AcceleratorState._reset_state(reset_partial_state=True)
     torch.use_deterministic_algorithms(False)
 
 
-# --- prepare and the warm-ups ---
-
-
-def test_noise_is_planted_but_never_in_the_test():
-    shutil.rmtree("work")
-    prepare.main()
-    wrong = {role: (frame := read_role(role))["label"] != frame["true_label"] for role in workspace.ROWS}
-    assert wrong["train"].sum() == round(0.1 * len(wrong["train"]))
-    assert not wrong["test"].any()
+# --- the warm-ups, and what is chosen by ---
 
 
 def test_mixed_precision_is_of_the_training_and_targets_are_what_the_saved_teacher_says():
     found = {}
     for precision in ("fp32", "bf16"):
-        AcceleratorState._reset_state(True)  # one precision a process, which a stage has for itself
+        AcceleratorState._reset_state(reset_partial_state=True)  # one precision a process, which a stage has for itself
         settings(precision=precision, teacher_warmup__epochs=3)
         teacher_warmup.main(1)
         said = logits_of(cell(1, "teacher"), read_role("train")["text"])
         np.testing.assert_allclose(read_matrix(cell(1, "teacher") / "targets.parquet", "logits"), said, atol=1e-4)
         found[precision] = weights(cell(1, "teacher"))
-    AcceleratorState._reset_state(True)
     difference = (found["fp32"] - found["bf16"]).abs().max()
     assert 0 < difference < 3 * RATE
 

@@ -27,7 +27,7 @@ from stages.artifacts import (
     write_table,
 )
 
-ROWS = {"train": 40, "selection": 12, "feedback": 14, "test": 26}
+ROWS = {"train": 40, "selection": 12, "feedback": 15, "test": 26}
 WORDS = ["good", "bad", "day", "night", "sun"]
 LABELS = ["awful", "fine"]
 RATE = 1e-3  # of both networks of tiny_project.PAIR
