@@ -13,7 +13,7 @@ import importlib.machinery
 import importlib.util
 import json
 import os
-import signal
+import resource
 import sys
 import tempfile
 import time
@@ -26,14 +26,22 @@ import yaml
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT), str(ROOT / "tests")]
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported, as in conftest.py
+os.environ["TOKENIZERS_PARALLELISM"] = "false"  # forks and its threads do not go together
 LIST = ROOT / "tests/mutations.yaml"
 PAGE = ROOT / "docs/mutations.md"
 AT_ONCE = 2
-SECONDS = 60  # that a mutant may take: one that loops for ever is no kill, but an end
+SECONDS = 60  # of a processor's time: a mutant that loops for ever is no kill, but has to end
 STATUS = {0: "survived", 1: "killed"}  # of pytest; all others are errors of the mutation or of its tests
-OWN = ("lgtm", "stages", "benchmarks")
+OWN = ("lgtm", "stages", "benchmarks", "workspace", "tiny", "tiny_project")
 # Imported where it is used, or by tests alone.
-BESIDES = ["pytest", "dvclive", "sklearn.metrics", "statsmodels.api", "transformers.models.bert.modeling_bert"]
+BESIDES = [
+    "pytest",
+    "dvclive",
+    "dvc.repo",
+    "sklearn.metrics",
+    "statsmodels.api",
+    "transformers.models.bert.modeling_bert",
+]
 HEAD = """# Mutations
 
 Wrong code that the tests notice: each line is one changed expression, and the test beside it fails with it and passes
@@ -98,13 +106,11 @@ def run_tests(mutation: Mutation | None, folder: Path) -> int:
     import pytest
 
     os.chdir(ROOT)
-    for name in [name for name in sys.modules if name.split(".")[0] in OWN]:
-        del sys.modules[name]
     tests = [mutation.test] if mutation else sorted({mutation.test for mutation in MUTATIONS})
     if mutation:
         sys.meta_path.insert(0, Mutated(module_of(mutation.file), ROOT / mutation.file, mutated(mutation)))
     options = ["--basetemp", str(folder), "--tb=line", "--assert=plain", "-p", "no:cacheprovider"]
-    options += ["-x"] if mutation else ["--durations=10"]
+    options += ["-x"] if mutation else []
     return int(pytest.main([*options, *(str(ROOT / "tests" / test) for test in tests)]))
 
 
@@ -114,7 +120,7 @@ def fork(mutation: Mutation | None, folder: Path) -> int:
     if child := os.fork():
         return child
     try:
-        signal.alarm(SECONDS)
+        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
         output = os.open(folder / "output", os.O_CREAT | os.O_WRONLY)
         os.dup2(output, 1)
         os.dup2(output, 2)
@@ -127,14 +133,23 @@ def fork(mutation: Mutation | None, folder: Path) -> int:
     os._exit(status)
 
 
-def trials() -> Iterator[Trial]:
-    """Every trial as it ends, that without mutation among them."""
-    for module in [*(f"stages.{script.stem}" for script in (ROOT / "stages").glob("*.py")), *BESIDES]:
+def warm_up(folder: Path) -> None:
+    """Import what tests import, and write a network once, since transformers reads its tables when it first does."""
+    for module in [*(f"stages.{script.stem}" for script in (ROOT / "stages").glob("*.py")), *BESIDES, "workspace"]:
         importlib.import_module(module)
+    sys.modules["workspace"].write_network(folder, seed=0)
+    sys.modules["workspace"].load(folder)
+    for name in [name for name in sys.modules if name.split(".")[0] in OWN]:
+        del sys.modules[name]
     gc.freeze()  # or each fork would search all this for garbage, as pytest asks in the end
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # hydra and others bring some, a second each time
+
+
+def trials() -> Iterator[Trial]:
+    """Every trial as it ends, that without mutation among them."""
     waiting, running = [None, *MUTATIONS], {}
     with tempfile.TemporaryDirectory() as folder:
+        warm_up(Path(folder, "network"))
         while waiting or running:
             while waiting and len(running) < AT_ONCE:
                 mutation, place = waiting.pop(0), Path(folder, str(len(waiting)))

@@ -221,8 +221,8 @@ def test_a_teacher_is_retrained_from_its_start_with_its_anchor_at_its_rate(start
     folder = INIT / "teacher" if start == "initial" else cell(1, "teacher")
     formula = dict(anchor=anchor, student_weight=0.4, weight=1.5, temperature=3.0, mix=0.25)
     assert first_loss(out) == pytest.approx(tailoring_loss(folder, **formula), rel=1e-4)
-    # AdamW's first step is its learning rate, whatever the gradient.
-    assert distance(out, folder) == pytest.approx(0.2 * RATE, rel=0.02)
+    # AdamW's first step is its learning rate, whatever the gradient; besides, weights decay a little.
+    assert distance(out, folder) == pytest.approx(0.2 * RATE, rel=0.1)
     np.testing.assert_allclose(
         read_matrix(out / "targets.parquet", "logits"), logits_of(out, read_role("train")["text"]), atol=1e-4
     )

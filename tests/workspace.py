@@ -4,6 +4,7 @@ Rows differ in length and in everything that is known of them, so that what is a
 networks have no dropout: the first loss that a stage logs is then a formula.
 """
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -76,15 +77,24 @@ def table(role: str, rows: int, random: np.random.Generator) -> pd.DataFrame:
 
 
 def write_network(folder: Path, seed: int) -> None:
-    """Write a random classifier of its own seed."""
-    tokenizer = tiny.tokenizer()
+    """Write a random classifier of its own seed, which says either class of as many texts, and says it clearly."""
+    tokenizer = trained_tokenizer()
     config = tiny.config("bert", len(LABELS), vocab_size=len(tokenizer))
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
     torch.manual_seed(seed)
-    model = AutoModelForSequenceClassification.from_config(config)
-    for parameter in model.parameters():  # far from the start, where all logits are nearly equal
-        parameter.data += 0.2 * torch.randn_like(parameter)
+    model = AutoModelForSequenceClassification.from_config(config).eval()
+    texts = table("any", 50, np.random.default_rng(seed))["text"].tolist()
+    with torch.no_grad():
+        for parameter in model.parameters():  # far from the start, where all logits are nearly equal
+            parameter += 0.2 * torch.randn_like(parameter)
+        said = model(**tokenizer(texts, padding=True, return_tensors="pt")).logits
+        model.classifier.bias -= said.median(0).values
+        for parameter in model.classifier.parameters():
+            parameter *= 2 / said.std()
     save_model(folder, model, tokenizer)
+
+
+trained_tokenizer = cache(tiny.tokenizer)
 
 
 def write_targets(folder: Path, logits: np.ndarray, epochs_factor: float = 1.0, **columns: np.ndarray) -> None:
