@@ -24,24 +24,21 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "src"), str(ROOT), str(ROOT / "tests")]
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported, as in conftest.py
-os.environ["TOKENIZERS_PARALLELISM"] = "false"  # forks and its threads do not go together
 LIST = ROOT / "tests/mutations.yaml"
 PAGE = ROOT / "docs/mutations.md"
 AT_ONCE = 2
 SECONDS = 60  # of a processor's time: a mutant that loops for ever is no kill, but has to end
-STATUS = {0: "survived", 1: "killed"}  # of pytest; all others are errors of the mutation or of its tests
+# By pytest's exit status; all others are errors of the mutation or of its tests.
+WITH, WITHOUT = {0: "survived", 1: "killed"}, {0: "passed", 1: "failed"}
 OWN = ("lgtm", "stages", "benchmarks", "workspace", "tiny", "tiny_project")
 # Imported where it is used, or by tests alone.
-BESIDES = [
-    "pytest",
-    "dvclive",
-    "dvc.repo",
-    "sklearn.metrics",
-    "statsmodels.api",
-    "transformers.models.bert.modeling_bert",
-]
+BESIDES = ["pytest", "dvclive", "dvc.repo", "sklearn.metrics", "statsmodels.api"]
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",  # as in conftest.py
+    "TOKENIZERS_PARALLELISM": "false",  # threads and forks do not go together
+    "CUDA_VISIBLE_DEVICES": "",  # nor do CUDA and forks
+    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # hydra and others bring some, a second for each fork
+}
 HEAD = """# Mutations
 
 Wrong code that the tests notice: each line is one changed expression, and the test beside it fails with it and passes
@@ -67,9 +64,9 @@ MUTATIONS = [Mutation(file, **each) for file, own in yaml.safe_load(LIST.read_te
 
 @dataclass(frozen=True)
 class Trial:
-    """How a mutation fared; `wrong` is None for the tests without one, which survive."""
+    """How a mutation fared; `what` is None for the tests without one."""
 
-    wrong: str | None
+    what: str | None
     status: str
     seconds: float
     output: str
@@ -135,6 +132,8 @@ def fork(mutation: Mutation | None, folder: Path) -> int:
 
 def warm_up(folder: Path) -> None:
     """Import what tests import, and write a network once, since transformers reads its tables when it first does."""
+    os.environ.update(ENVIRONMENT)
+    sys.path[:0] = [str(ROOT / "src"), str(ROOT), str(ROOT / "tests")]
     for module in [*(f"stages.{script.stem}" for script in (ROOT / "stages").glob("*.py")), *BESIDES, "workspace"]:
         importlib.import_module(module)
     sys.modules["workspace"].write_network(folder, seed=0)
@@ -142,7 +141,6 @@ def warm_up(folder: Path) -> None:
     for name in [name for name in sys.modules if name.split(".")[0] in OWN]:
         del sys.modules[name]
     gc.freeze()  # or each fork would search all this for garbage, as pytest asks in the end
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # hydra and others bring some, a second each time
 
 
 def trials() -> Iterator[Trial]:
@@ -158,7 +156,7 @@ def trials() -> Iterator[Trial]:
             mutation, place, start = running.pop(child)
             yield Trial(
                 mutation and mutation.what,
-                STATUS.get(os.waitstatus_to_exitcode(status), "error"),
+                (WITH if mutation else WITHOUT).get(os.waitstatus_to_exitcode(status), "error"),
                 time.perf_counter() - start,
                 (place / "output").read_text()[-3000:],
             )
@@ -178,8 +176,8 @@ def main() -> None:
         if as_json:
             print(json.dumps(asdict(trial)), flush=True)
             continue
-        print(f"{trial.status:9}{trial.seconds:5.1f} s  {trial.wrong or 'without mutation'}", flush=True)
-        if trial.status != ("killed" if trial.wrong else "survived"):
+        print(f"{trial.status:9}{trial.seconds:5.1f} s  {trial.what or 'without mutation'}", flush=True)
+        if trial.status not in ("killed", "passed"):
             alive.append(trial.output)
     if alive:
         sys.exit("\n".join(alive))
