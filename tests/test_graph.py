@@ -23,7 +23,7 @@ FLOORS = {
     "networks": {"errors", "config"},
     "influence": {"errors", "networks"},
     "arms": {"errors", "config", "networks", "influence"},
-    "report": {"errors", "networks"},
+    "report": {"errors", "inputs", "networks"},
     "params": {"config", "arms"},
     "compare": {"config", "errors"},
     "stage": {"errors", "inputs"},

@@ -13,8 +13,10 @@ import pandas as pd
 import pytest
 import yaml
 
+from lgtm import inputs
 from lgtm.config import read_yaml
 from lgtm.errors import UserError
+from lgtm.report import page as pages
 from lgtm.report.cautions import clean_feedback, differing, mixed_environments
 from lgtm.report.scores import rank_samples, share_helpful
 from lgtm.report.statistics import CORRELATION, SHARE, crossed_test, holm, interval, smallest_shown
@@ -233,6 +235,8 @@ def test_the_report(reported):
     results = read_results(SEEDS, ARMS)
     kd = results.query("arm == 'kd' and metric == 'accuracy'")["value"]
     assert metrics["arms"]["kd"]["accuracy"]["mean"] == pytest.approx(kd.mean())
+    taught = results.query("model == 'teacher' and arm == 'tailored' and metric == 'accuracy'")["value"]
+    assert metrics["teachers"]["tailored"]["accuracy"]["mean"] == pytest.approx(taught.mean())
     difference = metrics["differences"]["tailored-kd"]["accuracy"]
     means = [metrics["arms"][arm]["accuracy"]["mean"] for arm in ("tailored", "kd")]
     assert difference["mean"] == pytest.approx(means[0] - means[1])
@@ -368,6 +372,17 @@ def test_it_writes_the_same_bytes_again(reported):
     first = written()
     stage.main()
     assert written() == first
+
+
+def test_a_template_that_changes_under_the_stage_is_noticed(workspace, undrawn, tmp_path, monkeypatch):
+    workspace()
+    monkeypatch.setattr(inputs, "_read", {})
+    monkeypatch.setattr(pages, "TEMPLATES", shutil.copytree(pages.TEMPLATES, tmp_path / "templates"))
+    stage.main()
+    assert inputs.altered({}) == []
+    for template in sorted(pages.TEMPLATES.iterdir()):
+        template.write_text("{{ task }}")
+        assert template in inputs.altered({})
 
 
 def test_one_seed_one_arm_no_flips(workspace):

@@ -6,17 +6,14 @@ from typing import Any
 import jinja2
 import pandas as pd
 
+from lgtm.inputs import watch
 from lgtm.report.cautions import clean_feedback, crossing_roles, mixed_environments
 from lgtm.report.names import NAMES, SIZES, WARMUP, Metrics
 from lgtm.report.statistics import FEWEST_SEEDS, SIGNIFICANCE, Interval
 from lgtm.report.text import escape, markdown_table, show, show_p
 from lgtm.report.verdicts import BASELINES, decisions, verdict
 
-TEMPLATES = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-    undefined=jinja2.StrictUndefined,
-    keep_trailing_newline=True,
-)
+TEMPLATES = Path(__file__).parent / "templates"
 DETECTION = ("auc", "average_precision", "share")
 # What the influence is asked to find, and the scores that are asked: of validation.known_errors.
 ERRORS = {"mislabel": "planted flips", "teacher_error": "errors of the warmed-up teacher"}
@@ -52,7 +49,8 @@ def results_page(
     differences = metrics["differences"]
     tests = metrics["tests"]
     labels, official = summary["labels"], summary["metrics"][0]
-    return TEMPLATES.get_template("results.md.j2").render(
+    return _render(
+        "results.md.j2",
         task=task,
         pair=pair,
         seeds=seeds,
@@ -92,6 +90,13 @@ def results_page(
     )
 
 
+def _render(name: str, **content: Any) -> str:
+    watch(TEMPLATES / name)
+    loader = jinja2.FileSystemLoader(TEMPLATES)
+    environment = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
+    return environment.get_template(name).render(**content)
+
+
 def validation_section(validity: Metrics) -> str:
     """The page's section on what the validation stage found; validity: of the function of that name."""
     errors = [
@@ -105,7 +110,8 @@ def validation_section(validity: Metrics) -> str:
         [f"{100 * float(fraction):g} %", *(show(part[fraction], "nll", signed=True) for part in removals.values())]
         for fraction in fractions
     ]
-    return TEMPLATES.get_template("validation.md.j2").render(
+    return _render(
+        "validation.md.j2",
         errors=errors and markdown_table(["to find", "low score", "AUC", "precision", "share", "seeds"], errors),
         lds=show(validity["lds"]) if "lds" in validity else None,
         by_seed=[show(score) for score in validity.get("lds_by_seed", {}).values()],

@@ -202,10 +202,11 @@ def validation_figure(changes: pd.DataFrame, subsets: pd.DataFrame) -> Figure:
     figure.suptitle("Retrained students", x=0.01, ha="left", fontweight="bold")
     for axes, (draw, table) in zip(figure.subplots(1, len(panels), squeeze=False).flat, panels, strict=True):
         draw(axes, table)
+    unit = "; influence in nats per unit step" if len(subsets) else ""
     _caption(
         figure,
         f"{_count(pd.concat([table['seed'] for _, table in panels]))}; loss on the selection role, of the warm student"
-        " distilled further.\nBars: 95 % Student-t intervals over seeds. Small dots: single seeds.",
+        f" distilled further{unit}.\nBars: 95 % Student-t intervals over seeds. Small dots: single seeds.",
     )
     return figure
 
@@ -239,7 +240,7 @@ def _draw_subsets(axes: Axes, subsets: pd.DataFrame) -> None:
         axes.plot(points["influence"], points["loss"], marker, markersize=4, color=BLUE, alpha=0.5, markeredgewidth=0)
     axes.set(
         title="On random subsets of train, a mark per seed",
-        xlabel="summed influence, from its mean, nats per unit step",
+        xlabel="summed influence, from its mean",
         ylabel="held-out loss, from its mean, nats",
     )
 
