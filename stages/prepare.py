@@ -8,7 +8,6 @@ from lgtm.data.roles import assign_roles, plant_noise
 from lgtm.data.sources import read_leaderboard, read_splits
 from lgtm.data.tasks import Leaderboard, load_card
 from lgtm.networks.pairs import load_pair
-from lgtm.networks.trial import try_out
 from lgtm.params import load_params
 from stages.artifacts import DATA, INIT, LEADERBOARD, write_json
 
@@ -28,6 +27,7 @@ def main() -> None:
     # Not before, because this takes half a minute on a busy machine: a mistake in a card is told at once.
     from lgtm.networks.determinism import make_deterministic
     from lgtm.networks.models import starting_network, train_wordpiece
+    from lgtm.networks.trial import try_out
 
     # A pretrained encoder may lack a pooler; what transformers makes in its place has to be the same each time.
     make_deterministic(params.prepare.seed)

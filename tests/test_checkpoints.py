@@ -3,12 +3,14 @@
 import builtins
 import json
 import shutil
+import subprocess
 
 import numpy as np
 import pandas as pd
 import pytest
 import tiny
 import torch
+from dvc.repo import Repo
 from huggingface_hub.utils import filter_repo_objects
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModel
@@ -276,3 +278,19 @@ def test_the_hub_offline_is_one_line(monkeypatch):
     with pytest.raises(UserError, match=rf"^{FIELD}.checkpoint: cannot load 'some/model'") as error:
         load_encoder("some/model", "0" * 40, FIELD)
     assert "\n" not in str(error.value)
+
+
+def test_a_checkpoint_that_dvc_add_records_is_part_of_the_graph(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    shutil.copy(tiny.ROOT / ".gitignore", tmp_path)
+    folder = tmp_path / "checkpoints/bert"
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").write_text("weights")
+    (tmp_path / "dvc.yaml").write_text("stages: {prepare: {cmd: 'true', deps: [checkpoints]}}")
+    repo = Repo.init()
+    repo.add("checkpoints/bert")
+    assert not repo.scm.is_ignored("checkpoints/bert.dvc")
+    assert repo.scm.is_ignored("checkpoints/bert")
+    edges = [(stage.addressing, needed.addressing) for stage, needed in repo.index.graph.edges]
+    assert edges == [("prepare", "checkpoints/bert.dvc")]

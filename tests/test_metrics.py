@@ -71,6 +71,11 @@ def test_calibration_error_at_the_ends():
     assert expected_calibration_error(np.zeros((4, 2)), np.array([0, 1, 0, 1])) == pytest.approx(0.0)
 
 
+def test_too_little_confidence_is_an_error_of_calibration_too():
+    # All right, at a confidence of one half.
+    assert expected_calibration_error(np.zeros((4, 2)), np.zeros(4)) == pytest.approx(0.5)
+
+
 def test_agreement(logits):
     assert agreement(logits, 3 * logits + 1) == 1.0
     assert agreement(np.array([[0, 1], [0, 1]]), np.array([[0, 1], [1, 0]])) == 0.5

@@ -17,7 +17,7 @@ from lgtm.config import read_yaml
 from lgtm.errors import UserError
 from lgtm.report.cautions import clean_feedback, differing, mixed_environments
 from lgtm.report.scores import rank_samples, share_helpful
-from lgtm.report.statistics import CORRELATION, SHARE, crossed_test, holm, interval
+from lgtm.report.statistics import CORRELATION, SHARE, crossed_test, holm, interval, smallest_shown
 from lgtm.report.tables import by_round, headline, right_answers, select_cells, summarise, summarise_rounds
 from lgtm.report.text import escape, show, show_p
 from lgtm.report.verdicts import decisions, pairs, significance, verdict
@@ -502,6 +502,11 @@ def test_the_tests_are_those_of_the_first_part_and_corrected_together(reported):
     accuracy, p = crossed_test(tailored - kd)
     assert tests["tailored-kd"]["accuracy"] == pytest.approx(accuracy)
     assert tests["tailored-kd"]["p"] == pytest.approx(p)
+    f1 = read_results(SEEDS, ARMS).query("model == 'student' and part == 'matched' and metric == 'f1'")
+    f1 = f1.pivot(index="seed", columns="arm", values="value")
+    smallest = smallest_shown(f1["tailored"] - f1["kd"])
+    assert tests["tailored-kd"]["smallest_shown"] == pytest.approx(smallest)
+    assert f"| {100 * smallest:.1f} |" in page.split("## Tests")[1].split("| tailored − kd |")[1].splitlines()[0]
     assert [test["p_holm"] for test in tests.values()] == holm([test["p"] for test in tests.values()])
     assert page.split("## Tests")[1].split("## Teachers")[0].count("| ce − ") == 2
 

@@ -100,6 +100,13 @@ def test_a_limit_leaves_the_other_roles_alone(role, official):
     assert summary["roles"][role]["left_out"] == len(whole[role]) - 10
 
 
+def test_a_limit_shares_by_largest_remainder():
+    raw = task(train=rows(100), test=rows(100, "test", (0.6, 0.3, 0.1)))
+    # 7 of 100 rows: 4.2, 2.1 and 0.7 of the classes.
+    roles, _ = assign_roles(raw, settings(max_test=7))
+    assert roles["test"]["label"].value_counts().to_dict() == {0: 4, 1: 2, 2: 1}
+
+
 def test_max_test_keeps_the_parts_in_proportion():
     test = pd.concat([rows(100, "test").assign(part=part) for part in ("near", "far")], ignore_index=True)
     roles, _ = assign_roles(task(train=rows(50), test=test), settings(max_test=20))
@@ -337,6 +344,7 @@ def test_near_duplicates_differ_by_case_punctuation_order_or_a_letter():
     ]
     far = [
         (SENTENCE.format("delta"), "It was long, and quite amusing."),
+        (SENTENCE.format("delta"), "It was short, and dull again."),
         ("The committee did not meet on Wednesday and will have no budget this year", "It was short, and dull."),
     ]
     roles = {

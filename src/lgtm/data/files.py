@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from lgtm.errors import UserError, one_line
+from lgtm.inputs import watch
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 FORMATS = (*SEPARATORS, ".jsonl", ".parquet")
@@ -28,6 +29,7 @@ def read_file(path: Path, separator: str | None, quoted: bool, card: Path) -> pd
     if not path.is_file():
         there = sorted(file.name for file in path.parent.glob("*") if file.suffix.lower() in FORMATS)
         raise UserError(f"{path}: no such file, but {card} names it; data files there: {', '.join(there) or 'none'}")
+    watch(path)
     if not path.stat().st_size:
         raise UserError(f"{path}: the file is empty")
     with path.open("rb") as file:

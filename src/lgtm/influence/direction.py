@@ -106,7 +106,6 @@ def feedback_gradient(
     count = 0
     for batch in batches:
         loss = loss_sum(model(**inputs_of(batch)).logits, batch["labels"])
-        # Some networks carry weights that no loss reaches: zero there.
         gradients = torch.autograd.grad(loss, chosen, materialize_grads=True)
         for sum_, gradient in zip(total, gradients, strict=True):
             sum_ += gradient

@@ -20,12 +20,11 @@ def select_cells(results: pd.DataFrame, seeds: list[int], arms: list[str]) -> pd
     results: seed, arm, model, part, metric, value. The first part's metrics keep their names, another part's get
     `_<part>`. Raises UserError when a listed cell is missing; what is not listed is left out.
     """
-    listed = results[results["seed"].isin(seeds) & results["arm"].isin([WARMUP, *arms])]
     first = results["part"].iloc[0]
     # A model is as large on one part as on another.
-    listed = listed[(listed["part"] == first) | ~listed["metric"].isin(SIZES)]
-    names = listed["metric"].where(listed["part"] == first, listed["metric"] + "_" + listed["part"])
-    cells = listed.assign(metric=names).pivot(index=["model", "arm", "seed"], columns="metric", values="value")
+    results = results[(results["part"] == first) | ~results["metric"].isin(SIZES)]
+    names = results["metric"].where(results["part"] == first, results["metric"] + "_" + results["part"])
+    cells = results.assign(metric=names).pivot(index=["model", "arm", "seed"], columns="metric", values="value")
     models = [("teacher", arm) for arm in (WARMUP, *retrained(cells, arms))]
     models += [("student", arm) for arm in (WARMUP, *arms)]
     expected = [(*model, seed) for model in models for seed in seeds]
@@ -35,7 +34,7 @@ def select_cells(results: pd.DataFrame, seeds: list[int], arms: list[str]) -> pd
                 f"work/evaluation: no {model} of {arm}, seed {seed}, which params.yaml lists; run dvc repro"
             )
     # A teacher has no metric that a student lacks.
-    columns = names[listed["model"] == "student"].unique()
+    columns = names[results["model"] == "student"].unique()
     return cells.loc[expected, list(columns)].sort_index()
 
 
