@@ -155,6 +155,13 @@ def test_an_architecture_cut_to_two_of_its_layers(kind, tmp_path):
     torch.testing.assert_close(says, said)
 
 
+def test_a_list_that_has_nothing_to_do_with_layers_stays_whole_though_it_is_as_long(tmp_path):
+    fields = SUPPORTED["deberta-v2"] | {"num_hidden_layers": 2}
+    save_checkpoint("deberta-v2", tmp_path / "checkpoint", **fields)
+    start = write_start(tmp_path / "checkpoint", tmp_path / "start", layers=[1])
+    assert start.config.pos_att_type == fields["pos_att_type"]
+
+
 @pytest.mark.parametrize("kind", UNCUTTABLE)
 def test_an_architecture_whose_layers_cannot_be_chosen(kind, tmp_path):
     save_checkpoint(kind, tmp_path / "checkpoint", **SUPPORTED[kind])
