@@ -15,7 +15,7 @@ repro: $(VENV)/.installed
 test: $(VENV)/.installed
 	ruff check .
 	ruff format --check .
-	pytest
+	pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 timings: $(VENV)/.installed
 	PYTHONPATH=src python -m benchmarks.timings

@@ -8,9 +8,6 @@ import mutants
 import pytest
 from mutants import MUTATIONS
 
-# In one process, which has the trials.
-pytestmark = pytest.mark.xdist_group("mutations")
-
 
 @pytest.fixture(scope="module")
 def trials():

@@ -14,9 +14,6 @@ import yaml
 from forks import forking_python
 from tiny_project import ROOT
 
-# In one process, in this order.
-pytestmark = pytest.mark.xdist_group("pipeline")
-
 
 class Project:
     """A copy of the project with a tiny task, driven as a user drives it."""
