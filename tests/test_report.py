@@ -18,13 +18,13 @@ from lgtm.config import read_yaml
 from lgtm.errors import UserError
 from lgtm.report import page as pages
 from lgtm.report.cautions import clean_feedback, differing, mixed_environments
-from lgtm.report.scores import rank_samples, share_helpful
+from lgtm.report.scores import join_scores, rank_samples, share_helpful, subset_losses
 from lgtm.report.statistics import CORRELATION, SHARE, crossed_test, holm, interval, smallest_shown
 from lgtm.report.tables import by_round, headline, right_answers, select_cells, summarise, summarise_rounds
 from lgtm.report.text import escape, show, show_p
 from lgtm.report.verdicts import decisions, pairs, significance, verdict
 from stages import report as stage
-from stages.artifacts import DATA, VALIDATION, cell, evaluation, later_rounds, write_json
+from stages.artifacts import DATA, VALIDATION, cell, evaluation, later_rounds, read_curve, write_json
 from stages.gathered import read_predictions, read_results
 
 SEEDS, ARMS = [1, 2, 3], ["ce", "kd", "control", "tailored"]
@@ -255,6 +255,8 @@ def test_the_report(reported):
     curves = pd.read_csv(stage.REPORTS / "curves.csv")
     assert list(curves) == ["step", *ARMS]
     assert len(curves) == 6
+    kd = [read_curve(cell(seed, "kd", "student"), "accuracy").set_index("step")["value"] for seed in SEEDS]
+    assert curves["kd"].tolist() == pytest.approx(pd.concat(kd).groupby("step").mean().tolist())
 
 
 def test_the_samples_are_the_extremes_with_their_texts(reported):
@@ -268,6 +270,27 @@ def test_the_samples_are_the_extremes_with_their_texts(reported):
     assert [[int(number) for number in section] for section in sections] == numbers
     worst = train.loc[mean.index[:5]]
     assert page.count("planted flip; true:") >= (worst["label"] != worst["true_label"]).sum() > 0
+
+
+def test_a_planted_flip_is_a_label_that_is_not_true():
+    train = pd.DataFrame({"sample_id": ["a", "b"], "label": [1, 0], "true_label": [1, 1]})
+    scored = pd.DataFrame({"seed": [1, 1, 2, 2], "sample_id": ["b", "a", "a", "b"], "influence": [0.1, 0.2, 0.3, 0.4]})
+    joined = join_scores(scored, train)
+    assert joined["planted"].tolist() == [True, False, False, True]
+    assert joined["influence"].tolist() == scored["influence"].tolist()
+
+
+def test_a_subset_has_the_mean_loss_of_its_students():
+    found = {
+        1: {"subsets": [{"influence": 0.5, "losses": [0.1, 0.3]}, {"influence": -0.5, "losses": [0.5, 0.7]}]},
+        2: {"subsets": [{"influence": 0.25, "losses": [0.2, 0.6]}]},
+    }
+    rows = subset_losses(found).itertuples(index=False)
+    assert [tuple(row) for row in rows] == [
+        (1, 0.5, pytest.approx(0.2)),
+        (1, -0.5, pytest.approx(0.6)),
+        (2, 0.25, pytest.approx(0.4)),
+    ]
 
 
 def test_samples_are_ranked_by_their_mean_over_seeds():
