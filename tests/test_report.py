@@ -244,6 +244,7 @@ def test_the_report(reported):
 
     assert list(summary) == ["of", "metric", *ARMS, "tailored-kd", "tailored-control"]
     assert summary["kd"] == round(100 * kd.mean(), 2)
+    assert metrics["influence"]["share_helpful"]["n"] == 3
     mean, margin, p = map(float, re.split(" ± |, p ", summary["tailored-kd"].replace("−", "-")))
     assert p == pytest.approx(metrics["tests"]["tailored-kd"]["p_holm"], abs=0.005)
     assert mean == pytest.approx(100 * difference["mean"], abs=0.005)
@@ -269,6 +270,9 @@ def test_the_samples_are_the_extremes_with_their_texts(reported):
     numbers = [[int(sample.removeprefix("train-")) for sample in ids] for ids in (mean.index[:-6:-1], mean.index[:5])]
     assert [[int(number) for number in section] for section in sections] == numbers
     worst = train.loc[mean.index[:5]]
+    names = ["bad", "good"]
+    for label, true in worst[worst["label"] != worst["true_label"]][["label", "true_label"]].to_numpy():
+        assert f"| {names[label]} (planted flip; true: {names[true]}) |" in page
     assert page.count("planted flip; true:") >= (worst["label"] != worst["true_label"]).sum() > 0
 
 
@@ -442,6 +446,7 @@ def test_what_retraining_said_is_paired_by_seed(reported):
     ]
     validation = metrics["validation"]
     assert validation["removals"]["most harmful"]["0.3"] == pytest.approx(interval(changes))
+    assert f" {show(interval(changes), 'nll', signed=True)} |" in page.split("| dropped | most helpful")[1]
     assert validation["lds"] == pytest.approx(
         interval([content["lds"]["correlation"] for content in contents], CORRELATION)
     )
@@ -544,7 +549,10 @@ def test_the_tests_are_those_of_the_first_part_and_corrected_together(reported):
     f1 = f1.pivot(index="seed", columns="arm", values="value")
     smallest = smallest_shown(f1["tailored"] - f1["kd"])
     assert tests["tailored-kd"]["smallest_shown"] == pytest.approx(smallest)
-    assert f"| {100 * smallest:.1f} |" in page.split("## Tests")[1].split("| tailored − kd |")[1].splitlines()[0]
+    row = page.split("## Tests")[1].split("| tailored − kd |")[1].splitlines()[0]
+    corrected = tests["tailored-kd"]["p_holm"]
+    assert corrected > p
+    assert row.endswith(f"| {show_p(p)} | {show_p(corrected)} | {100 * smallest:.1f} |")
     assert [test["p_holm"] for test in tests.values()] == holm([test["p"] for test in tests.values()])
     assert page.split("## Tests")[1].split("## Teachers")[0].count("| ce − ") == 2
 
@@ -690,6 +698,17 @@ def test_cells_of_different_environments_are_told_and_no_winner_is_called(worksp
     assert "tailored is better" not in page
     assert summary["tailored-kd"].endswith(", cells of different environments")
     assert (stage.FIGURES / "differences.png").read_bytes() != filled
+
+
+@pytest.mark.parametrize(("kd", "settled"), [(0.7, True), (0.95, True), (0.85, False)])
+def test_the_figure_fills_what_the_verdict_settles(workspace, undrawn, monkeypatch, kd, settled):
+    monkeypatch.setitem(MEANS, "kd", kd)
+    monkeypatch.setitem(MEANS, "tailored", 0.85)
+    workspace(arms=["kd", "tailored"])
+    drawn = []
+    monkeypatch.setattr(stage.plots, "differences_figure", lambda *arguments: drawn.append(arguments))
+    stage.main()
+    assert drawn[0][1:3] == ([("tailored", "kd")], [settled])
 
 
 def test_an_environment_that_is_unknown_is_another_one(workspace, undrawn):
