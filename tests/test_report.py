@@ -18,13 +18,13 @@ from lgtm.config import read_yaml
 from lgtm.errors import UserError
 from lgtm.report import page as pages
 from lgtm.report.cautions import clean_feedback, differing, mixed_environments
-from lgtm.report.scores import rank_samples, share_helpful
+from lgtm.report.scores import join_scores, rank_samples, share_helpful, subset_losses
 from lgtm.report.statistics import CORRELATION, SHARE, crossed_test, holm, interval, smallest_shown
 from lgtm.report.tables import by_round, headline, right_answers, select_cells, summarise, summarise_rounds
 from lgtm.report.text import escape, show, show_p
 from lgtm.report.verdicts import decisions, pairs, significance, verdict
 from stages import report as stage
-from stages.artifacts import DATA, VALIDATION, cell, evaluation, later_rounds, write_json
+from stages.artifacts import DATA, VALIDATION, cell, evaluation, later_rounds, read_curve, write_json
 from stages.gathered import read_predictions, read_results
 
 SEEDS, ARMS = [1, 2, 3], ["ce", "kd", "control", "tailored"]
@@ -244,6 +244,7 @@ def test_the_report(reported):
 
     assert list(summary) == ["of", "metric", *ARMS, "tailored-kd", "tailored-control"]
     assert summary["kd"] == round(100 * kd.mean(), 2)
+    assert metrics["influence"]["share_helpful"]["n"] == 3
     mean, margin, p = map(float, re.split(" ± |, p ", summary["tailored-kd"].replace("−", "-")))
     assert p == pytest.approx(metrics["tests"]["tailored-kd"]["p_holm"], abs=0.005)
     assert mean == pytest.approx(100 * difference["mean"], abs=0.005)
@@ -255,6 +256,8 @@ def test_the_report(reported):
     curves = pd.read_csv(stage.REPORTS / "curves.csv")
     assert list(curves) == ["step", *ARMS]
     assert len(curves) == 6
+    kd = [read_curve(cell(seed, "kd", "student"), "accuracy").set_index("step")["value"] for seed in SEEDS]
+    assert curves["kd"].tolist() == pytest.approx(pd.concat(kd).groupby("step").mean().tolist())
 
 
 def test_the_samples_are_the_extremes_with_their_texts(reported):
@@ -267,7 +270,31 @@ def test_the_samples_are_the_extremes_with_their_texts(reported):
     numbers = [[int(sample.removeprefix("train-")) for sample in ids] for ids in (mean.index[:-6:-1], mean.index[:5])]
     assert [[int(number) for number in section] for section in sections] == numbers
     worst = train.loc[mean.index[:5]]
+    names = ["bad", "good"]
+    for label, true in worst[worst["label"] != worst["true_label"]][["label", "true_label"]].to_numpy():
+        assert f"| {names[label]} (planted flip; true: {names[true]}) |" in page
     assert page.count("planted flip; true:") >= (worst["label"] != worst["true_label"]).sum() > 0
+
+
+def test_a_planted_flip_is_a_label_that_is_not_true():
+    train = pd.DataFrame({"sample_id": ["a", "b"], "label": [1, 0], "true_label": [1, 1]})
+    scored = pd.DataFrame({"seed": [1, 1, 2, 2], "sample_id": ["b", "a", "a", "b"], "influence": [0.1, 0.2, 0.3, 0.4]})
+    joined = join_scores(scored, train)
+    assert joined["planted"].tolist() == [True, False, False, True]
+    assert joined["influence"].tolist() == scored["influence"].tolist()
+
+
+def test_a_subset_has_the_mean_loss_of_its_students():
+    found = {
+        1: {"subsets": [{"influence": 0.5, "losses": [0.1, 0.3]}, {"influence": -0.5, "losses": [0.5, 0.7]}]},
+        2: {"subsets": [{"influence": 0.25, "losses": [0.2, 0.6]}]},
+    }
+    rows = subset_losses(found).itertuples(index=False)
+    assert [tuple(row) for row in rows] == [
+        (1, 0.5, pytest.approx(0.2)),
+        (1, -0.5, pytest.approx(0.6)),
+        (2, 0.25, pytest.approx(0.4)),
+    ]
 
 
 def test_samples_are_ranked_by_their_mean_over_seeds():
@@ -419,6 +446,7 @@ def test_what_retraining_said_is_paired_by_seed(reported):
     ]
     validation = metrics["validation"]
     assert validation["removals"]["most harmful"]["0.3"] == pytest.approx(interval(changes))
+    assert f" {show(interval(changes), 'nll', signed=True)} |" in page.split("| dropped | most helpful")[1]
     assert validation["lds"] == pytest.approx(
         interval([content["lds"]["correlation"] for content in contents], CORRELATION)
     )
@@ -521,7 +549,10 @@ def test_the_tests_are_those_of_the_first_part_and_corrected_together(reported):
     f1 = f1.pivot(index="seed", columns="arm", values="value")
     smallest = smallest_shown(f1["tailored"] - f1["kd"])
     assert tests["tailored-kd"]["smallest_shown"] == pytest.approx(smallest)
-    assert f"| {100 * smallest:.1f} |" in page.split("## Tests")[1].split("| tailored − kd |")[1].splitlines()[0]
+    row = page.split("## Tests")[1].split("| tailored − kd |")[1].splitlines()[0]
+    corrected = tests["tailored-kd"]["p_holm"]
+    assert corrected > p
+    assert row.endswith(f"| {show_p(p)} | {show_p(corrected)} | {100 * smallest:.1f} |")
     assert [test["p_holm"] for test in tests.values()] == holm([test["p"] for test in tests.values()])
     assert page.split("## Tests")[1].split("## Teachers")[0].count("| ce − ") == 2
 
@@ -667,6 +698,17 @@ def test_cells_of_different_environments_are_told_and_no_winner_is_called(worksp
     assert "tailored is better" not in page
     assert summary["tailored-kd"].endswith(", cells of different environments")
     assert (stage.FIGURES / "differences.png").read_bytes() != filled
+
+
+@pytest.mark.parametrize(("kd", "settled"), [(0.7, True), (0.95, True), (0.85, False)])
+def test_the_figure_fills_what_the_verdict_settles(workspace, undrawn, monkeypatch, kd, settled):
+    monkeypatch.setitem(MEANS, "kd", kd)
+    monkeypatch.setitem(MEANS, "tailored", 0.85)
+    workspace(arms=["kd", "tailored"])
+    drawn = []
+    monkeypatch.setattr(stage.plots, "differences_figure", lambda *arguments: drawn.append(arguments))
+    stage.main()
+    assert drawn[0][1:3] == ([("tailored", "kd")], [settled])
 
 
 def test_an_environment_that_is_unknown_is_another_one(workspace, undrawn):
