@@ -27,6 +27,7 @@ from lgtm.influence.identity import label_influence
 from lgtm.influence.validation import known_errors
 from lgtm.params import Params, load_params
 from stages.artifacts import cell, read_role
+from stages.network import Network
 
 DIRECTIONS = (
     "head margin none",
@@ -86,7 +87,9 @@ def measure(params: Params, seed: int, names: list[str]) -> Iterator[tuple[str, 
                 "asks": share(asks, truth),
             },
         )
-    yield OWN, {"last": last["likelihood"]}
+    # Not the logits above: those of a finite difference are a mean around the student.
+    logits = Network(cell(seed, "student")).predict("train", params.influence.batch_size)
+    yield OWN, {"last": detected(np.zeros(len(labels)), logits, labels, truth)["likelihood"]}
     right, learnt = (f"{100 * share(logits, each):.1f} %" for each in (truth, labels))
     print(f"seed {seed}: {len(train)} train rows; the student says the truth of {right}, the label of {learnt}")
 
