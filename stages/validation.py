@@ -64,7 +64,10 @@ class Retraining:
         self.settings = Training(**retrain.model_dump(exclude={"learning_rate_factor"}), evaluations=1, keep="last")
         self.rate = load_pair(params.pair).student.learning_rate * retrain.learning_rate_factor
         self.student = Network(cell(seed, "student"))
-        self.train, self.selection = self.student.encode("train"), self.student.encode("selection")
+        self.train = self.student.encode("train")
+        # Held against what is known, as the flips of train are: planted noise in selection would be most of the loss.
+        held_out = read_role("selection")
+        self.selection = self.student.encode_frame(held_out.assign(label=held_out["true_label"]))
         scored = params.scored_loss
         self.loss = DistillationLoss(torch.tensor(teacher_logits), scored.temperature, scored.hard_label_weight)
 

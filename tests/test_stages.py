@@ -24,7 +24,7 @@ from stages import (
     teacher_warmup,
     validation,
 )
-from stages.artifacts import INIT, LEADERBOARD, REPORTS, cell, evaluation, read_json, read_matrix, read_role
+from stages.artifacts import INIT, LEADERBOARD, REPORTS, cell, evaluation, read_json, read_matrix, read_role, role_path
 
 
 @pytest.fixture(scope="module")
@@ -375,6 +375,23 @@ def test_a_leaderboards_prediction_stands_at_the_index_of_its_text():
 
 
 # --- validation ---
+
+
+def test_retrained_students_are_judged_by_what_is_known_of_selection(monkeypatch):
+    settings(validation__subsets=0, validation__removals=[0.25])
+    known = read_role("selection")
+    known["label"] = known["true_label"].where(known.index >= 3, 1 - known["true_label"])
+    known.to_parquet(role_path("selection"))
+    judged = []
+
+    def noted(model, loss, rows, selection, settings, *, log, **others):
+        judged.append(selection.labels)
+        log(1, {"selection/nll": 0.5})
+
+    monkeypatch.setattr("stages.validation.fit", noted)
+    validation.main(1)
+    assert known["label"].tolist() != known["true_label"].tolist()
+    assert judged == 4 * [known["true_label"].tolist()]
 
 
 def test_retrained_are_students_without_the_rows_that_influence_ranks(monkeypatch):

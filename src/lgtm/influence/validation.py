@@ -1,7 +1,7 @@
 """Does the influence mean something? What it says of known flips and errors, and of students that are retrained.
 
 Influence is positive where a sample helps (see identity.py). A retrained student's held-out loss is its mean
-cross-entropy on the selection role, which has had no part in the influence.
+cross-entropy with the true labels of the selection role, which has had no part in the influence.
 """
 
 import numpy as np
