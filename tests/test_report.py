@@ -509,7 +509,7 @@ def test_either_kind_of_retraining_is_drawn_alone(workspace, left):
             rewrite_validation(seed, lambda found, measure=measure: found.pop(measure))
     stage.main()
     page = read_reports()[2]
-    assert ("datamodeling" in page, "is dropped before" in page) == ("lds" in left, "removals" in left)
+    assert ("datamodeling" in page, "dropped before the warm student" in page) == ("lds" in left, "removals" in left)
     assert (stage.FIGURES / "validation.png").is_file()
 
 
