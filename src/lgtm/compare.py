@@ -92,10 +92,10 @@ def main() -> None:
     runs = [read_run("workspace", "", WORKSPACE, on)]
     runs += [read_run(row["Experiment"] or row["rev"], row["State"] or "", row["rev"], on) for row in rows]
     header, lines = table(runs[1:] + runs[:1])
-    shown = Table(*header[:1], Column(header[1], overflow="fold"), *header[2:])
+    shown = Table(Column(header[0], no_wrap=True), Column(header[1], overflow="fold"), *header[2:])
     for line in lines:
         shown.add_row(*line)
-    Console().print(shown)
+    Console(width=None if sys.stdout.isatty() else 200).print(shown)
 
 
 if __name__ == "__main__":
