@@ -2,9 +2,12 @@
 
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 
@@ -33,3 +36,15 @@ def test_an_old_python_is_told_before_the_install(unpacked):
     assert error_of(unpacked, "PYTHON=false").startswith(
         "error: false is older than 3.11; name a newer one: make PYTHON"
     )
+
+
+def test_the_lock_holds_what_the_project_asks_for():
+    lock = {}
+    for line in (ROOT / "requirements.lock").read_text().splitlines():
+        if "==" in line and not line.startswith("#"):
+            name, version = line.split("==")
+            lock[canonicalize_name(name)] = version
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for line in [*project["dependencies"], *project["optional-dependencies"]["dev"]]:
+        asked = Requirement(line)
+        assert asked.specifier.contains(lock[canonicalize_name(asked.name)]), line
