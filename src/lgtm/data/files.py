@@ -4,7 +4,9 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +18,7 @@ from lgtm.inputs import watch
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 FORMATS = (*SEPARATORS, ".jsonl", ".parquet")
+PIECE = 2**13  # rows that are in memory at once where a file is streamed
 LFS_POINTER = b"version https://git-lfs"
 
 
@@ -26,55 +29,79 @@ def read_file(path: Path, separator: str | None, quoted: bool, card: Path) -> pd
     whether csv and tsv have double quotes around texts; else a quote is a letter. card: the file to name in remedies.
     Raises UserError with the file, the line where there is one, and what would be right.
     """
+    (frame,) = read_pieces(path, separator, quoted, card, size=sys.maxsize)
+    return frame
+
+
+def read_pieces(
+    path: Path, separator: str | None, quoted: bool, card: Path, size: int = PIECE
+) -> Iterator[pd.DataFrame]:
+    """As read_file, but `size` rows at a time, so that memory does not grow with the file."""
+    _require_data(path, card)
+    watch(path)
+    match path.suffix.lower():
+        case ".jsonl":
+            pieces = _jsonl_pieces(path, size)
+        case ".parquet":
+            pieces = _parquet_pieces(path, size)
+        case suffix:
+            own = separator if suffix == ".csv" else None
+            pieces = _csv_pieces(path, own or SEPARATORS[suffix], quoted, card, size)
+    for number, frame in enumerate(pieces):
+        if frame.empty and number == 0:
+            raise UserError(f"{path}: the file has no rows, only the names of {len(frame.columns)} columns")
+        yield frame
+
+
+def _require_data(path: Path, card: Path) -> None:
+    """Raise UserError for a file that is not there, is empty, or stands for one that was not fetched."""
     if not path.is_file():
         there = sorted(file.name for file in path.parent.glob("*") if file.suffix.lower() in FORMATS)
         raise UserError(f"{path}: no such file, but {card} names it; data files there: {', '.join(there) or 'none'}")
-    watch(path)
     if not path.stat().st_size:
         raise UserError(f"{path}: the file is empty")
     with path.open("rb") as file:
         if file.read(len(LFS_POINTER)) == LFS_POINTER:
             raise UserError(f"{path}: a pointer of Git LFS in place of the data; fetch it with git lfs pull")
-    match path.suffix.lower():
-        case ".jsonl":
-            frame = _read_jsonl(path)
-        case ".parquet":
-            frame = _read_parquet(path)
-        case suffix:
-            own = separator if suffix == ".csv" else None
-            frame = _read_csv(path, own or SEPARATORS[suffix], quoted, card)
-    if frame.empty:
-        raise UserError(f"{path}: the file has no rows, only the names of {len(frame.columns)} columns")
-    return frame
 
 
-def _read_csv(path: Path, separator: str, quoted: bool, card: Path) -> pd.DataFrame:
+def _csv_pieces(path: Path, separator: str, quoted: bool, card: Path, size: int) -> Iterator[pd.DataFrame]:
     # The csv module, because pandas turns texts such as "NA" into gaps, fills short rows, and takes the first column
     # for an index when rows are longer than the header.
     csv.field_size_limit(2**31 - 1)
-    text = _text(path)
-    if declared := re.match(r"sep=(.)\r?\n", text, re.IGNORECASE):
-        separator, text = declared[1], "\n" + text[declared.end() :]
-    records = _records(text, separator, quoted, path, card)
+    lines = _lines_of(path, newline="")
+    first = next(lines, "")
+    if declared := re.match(r"sep=(.)\r?\n", first, re.IGNORECASE):
+        separator, first = declared[1], "\n"
+    records = _records(chain([first], lines), separator, quoted, path, card)
     header = [name.strip() for name in next(records, ("", []))[1]]
     _check_separator(header, separator, path, card)
-    rows = []
-    for lines, fields in records:
-        if len(fields) != len(header):
-            remedy = f"put a text that contains {separator!r} in double quotes"
-            if not quoted:
-                remedy = f"without quoting, no text may contain {separator!r}"
-            elif lines.startswith("lines"):
-                remedy = _mind_the_quotes(card)
-            raise UserError(f"{path}: {lines}: {len(fields)} fields, but the header has {len(header)}; {remedy}")
-        rows.append(fields)
-    return pd.DataFrame(rows, columns=header, dtype=object)
+    rows = (_checked(where, fields, len(header), separator, quoted, path, card) for where, fields in records)
+    yield pd.DataFrame(list(islice(rows, size)), columns=header, dtype=object)
+    while piece := list(islice(rows, size)):
+        yield pd.DataFrame(piece, columns=header, dtype=object)
 
 
-def _records(text: str, separator: str, quoted: bool, path: Path, card: Path) -> Iterator[tuple[str, list[str]]]:
+def _checked(
+    where: str, fields: list[str], width: int, separator: str, quoted: bool, path: Path, card: Path
+) -> list[str]:
+    """The fields of a record. Raises UserError where they are not as many as the header's."""
+    if len(fields) == width:
+        return fields
+    remedy = f"put a text that contains {separator!r} in double quotes"
+    if not quoted:
+        remedy = f"without quoting, no text may contain {separator!r}"
+    elif where.startswith("lines"):
+        remedy = _mind_the_quotes(card)
+    raise UserError(f"{path}: {where}: {len(fields)} fields, but the header has {width}; {remedy}")
+
+
+def _records(
+    lines: Iterable[str], separator: str, quoted: bool, path: Path, card: Path
+) -> Iterator[tuple[str, list[str]]]:
     """Every record that is not blank, after the lines it stands on."""
     quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, quoting=quoting, strict=True)
+    reader = csv.reader(lines, delimiter=separator, quoting=quoting, strict=True)
     while True:
         first = reader.line_num + 1
         try:
@@ -82,7 +109,8 @@ def _records(text: str, separator: str, quoted: bool, path: Path, card: Path) ->
         except csv.Error as error:
             where, what = _lines(first, reader.line_num), str(error)
             if "unexpected end" in what:
-                where, what = f"line {_opening_line(text, first, separator)}", "a double quote opens that never closes"
+                opening = _opening_line(_text(path), first, separator)
+                where, what = f"line {opening}", "a double quote opens that never closes"
             raise UserError(f"{path}: {where}: {what}; {_mind_the_quotes(card)}") from error
         if fields is None:
             return
@@ -119,10 +147,21 @@ def _check_separator(header: list[str], separator: str, path: Path, card: Path) 
     raise UserError(f"{path}: the header is one column, {header[0]!r}, when split at {separator!r}; {remedy}")
 
 
-def _read_jsonl(path: Path) -> pd.DataFrame:
-    records = []
-    # Not splitlines(), which also cuts at line separators inside a text.
-    for number, line in enumerate(_text(path).split("\n"), start=1):
+def _jsonl_pieces(path: Path, size: int) -> Iterator[pd.DataFrame]:
+    records = _json_records(path)
+    piece = list(islice(records, size))
+    if not piece:
+        raise UserError(f"{path}: the file is empty")
+    while piece:
+        names = dict.fromkeys(name for record in piece for name in record)
+        # As objects, because pandas would turn integers with a gap among them into floats.
+        yield pd.DataFrame({name: pd.Series([record.get(name) for record in piece], dtype=object) for name in names})
+        piece = list(islice(records, size))
+
+
+def _json_records(path: Path) -> Iterator[dict]:
+    # Lines end in "\n" alone: other separators may stand inside a text.
+    for number, line in enumerate(_lines_of(path, newline="\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -131,20 +170,29 @@ def _read_jsonl(path: Path) -> pd.DataFrame:
             raise UserError(f"{path}: line {number}: not valid JSON: {error.msg} at column {error.colno}") from error
         if not isinstance(record, dict):
             raise UserError(f'{path}: line {number}: expected one object a line, such as {{"text": ..., "label": ...}}')
-        records.append(record)
-    if not records:
-        raise UserError(f"{path}: the file is empty")
-    names = dict.fromkeys(name for record in records for name in record)
-    # As objects, because pandas would turn integers with a gap among them into floats.
-    return pd.DataFrame({name: pd.Series([record.get(name) for record in records], dtype=object) for name in names})
+        yield record
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
+def _parquet_pieces(path: Path, size: int) -> Iterator[pd.DataFrame]:
+    to_pandas = {"integer_object_nulls": True, "ignore_metadata": True}
     try:
-        table = pyarrow.parquet.read_table(path)
+        with pyarrow.parquet.ParquetFile(path) as file:
+            if file.metadata.num_rows <= size:
+                yield file.read().to_pandas(**to_pandas)
+                return
+            for batch in file.iter_batches(size):
+                yield batch.to_pandas(**to_pandas)
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path}: not a parquet file: {one_line(error)}") from error
-    return table.to_pandas(integer_object_nulls=True, ignore_metadata=True)
+
+
+def _lines_of(path: Path, newline: str) -> Iterator[str]:
+    """The lines of a UTF-8 file, their ends as they are; newline: as of open()."""
+    try:
+        with path.open(encoding="utf-8-sig", newline=newline) as file:
+            yield from file
+    except UnicodeDecodeError:
+        _text(path)  # which says where
 
 
 def _text(path: Path) -> str:

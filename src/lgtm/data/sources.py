@@ -1,22 +1,20 @@
 """A task's data as tables with class ids, from files, the Hugging Face hub or a generator."""
 
-import difflib
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from numbers import Number
 from pathlib import Path
-from types import NoneType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
 from lgtm.config import parse
+from lgtm.data.columns import Table, as_strings, check_columns, some
 from lgtm.data.files import read_file
+from lgtm.data.hub import hub_data, hub_split
 from lgtm.data.tasks import CARD, TaskCard
-from lgtm.errors import UserError, one_line
+from lgtm.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -34,18 +32,6 @@ class RawTask:
     grouped_by: str | None = None
     group_named: bool = False
     files: dict[str, dict[str, int]] = field(default_factory=dict)
-
-
-class _Table(NamedTuple):
-    """One file or hub split. `source` is what messages call it."""
-
-    split: str
-    part: str
-    source: str
-    frame: pd.DataFrame
-
-    def row(self, index: int) -> str:
-        return f"{self.source}: row {index + 1} ({self.part}-{index})"
 
 
 class _Classes(NamedTuple):
@@ -66,7 +52,7 @@ def read_splits(card: TaskCard, folder: Path) -> RawTask:
     tables, class_names = read(card, folder)
     path = folder / CARD
     for table in tables:
-        _check_columns(table, card.columns.used(), path)
+        check_columns(table, card.columns.used(), path)
     labels = [_label_strings(table, card.columns.label) for table in tables]
     classes = _classes(card, class_names, tables[0], labels[0], path)
     _check_f1(card, classes, path)
@@ -93,11 +79,11 @@ def read_leaderboard(card: TaskCard, folder: Path) -> pd.DataFrame:
     columns = card.columns.texts()
     frames = [pd.DataFrame(columns=["file", "index", *columns])]
     if card.leaderboard is not None:
-        read = partial(_hub_split, _hub_data(card, folder)) if card.source == "hub" else _file
+        read = partial(hub_split, hub_data(card, folder)) if card.source == "hub" else _file
         for name, place in card.leaderboard.files.items():
-            table = _Table("leaderboard", place, *read(card, folder, f"leaderboard.files.{name}", place))
-            _check_columns(table, columns, folder / CARD)
-            texts = {ours: _strings(table, theirs) for ours, theirs in columns.items()}
+            table = Table("leaderboard", place, *read(card, folder, f"leaderboard.files.{name}", place))
+            check_columns(table, columns, folder / CARD)
+            texts = {ours: as_strings(table, theirs) for ours, theirs in columns.items()}
             frames.append(pd.DataFrame({"file": name, "index": range(len(table.frame)), **texts}))
     return pd.concat(frames, ignore_index=True).astype({"index": "int64"} | dict.fromkeys(["file", *columns], "str"))
 
@@ -105,9 +91,9 @@ def read_leaderboard(card: TaskCard, folder: Path) -> pd.DataFrame:
 # --- Sources: each gives its tables, train first, and the class names where the source itself has them. ---
 
 
-def _read_local(card: TaskCard, folder: Path) -> tuple[list[_Table], None]:
+def _read_local(card: TaskCard, folder: Path) -> tuple[list[Table], None]:
     return [
-        _Table(split, part, *_file(card, folder, f"files.{split}", place)) for split, part, place in card.files.places()
+        Table(split, part, *_file(card, folder, f"files.{split}", place)) for split, part, place in card.files.places()
     ], None
 
 
@@ -116,96 +102,26 @@ def _file(card: TaskCard, folder: Path, field: str, place: str) -> tuple[str, pd
     return str(folder / place), read_file(folder / place, card.separator, card.quoting is None, folder / CARD)
 
 
-def _read_hub(card: TaskCard, folder: Path) -> tuple[list[_Table], list[str] | None]:
-    data, splits = _hub_data(card, folder), card.hub.splits
+def _read_hub(card: TaskCard, folder: Path) -> tuple[list[Table], list[str] | None]:
+    data, splits = hub_data(card, folder), card.hub.splits
     tables = [
-        _Table(split, part, *_hub_split(data, card, folder, f"hub.splits.{split}", place))
+        Table(split, part, *hub_split(data, card, folder, f"hub.splits.{split}", place))
         for split, part, place in splits.places()
     ]
     # Only a ClassLabel has names.
     return tables, getattr(data[splits.train].features.get(card.columns.label), "names", None)
 
 
-def _hub_data(card: TaskCard, folder: Path) -> Mapping[str, Any]:
-    """The splits of the hub's data set at the card's revision, from the hub once and then from its cache."""
-    import datasets
-
-    hub, path, what = card.hub, folder / CARD, _hub_name(card)
-    try:
-        builder = datasets.load_dataset_builder(hub.path, hub.name, revision=hub.revision)
-        # Without network, datasets falls back to the newest revision in its cache, whichever that is.
-        if not Path(hub.path).is_dir() and builder.hash != hub.revision:
-            raise ConnectionError(f"the cache has {builder.hash}")
-        builder.download_and_prepare()
-        return builder.as_dataset()
-    except ConnectionError as error:
-        raise UserError(
-            f"{path}: hub: {what} at {hub.revision} needs the hub once: run with network, without HF_HUB_OFFLINE "
-            f"({one_line(error)})"
-        ) from error
-    # What can go wrong comes from datasets, huggingface_hub, httpx or pyarrow, with no base class of their own.
-    except Exception as error:
-        raise UserError(f"{path}: hub: cannot load {what} at {hub.revision}: {one_line(error)}") from error
-
-
-def _hub_split(
-    data: Mapping[str, Any], card: TaskCard, folder: Path, field: str, place: str
-) -> tuple[str, pd.DataFrame]:
-    """What messages call a split of the hub's data set, and its rows."""
-    if place not in data:
-        raise UserError(f"{folder / CARD}: {field}: {_hub_name(card)} has no split {place!r}; it has {', '.join(data)}")
-    frame = data[place].with_format("arrow")[:].to_pandas(integer_object_nulls=True)
-    return f"{_hub_name(card)}, split {place}", frame
-
-
-def _hub_name(card: TaskCard) -> str:
-    return " ".join(filter(None, [card.hub.path, card.hub.name]))
-
-
-def _generate(card: TaskCard, folder: Path) -> tuple[list[_Table], None]:
+def _generate(card: TaskCard, folder: Path) -> tuple[list[Table], None]:
     from lgtm.data.demo import GeneratorSettings, generate
 
     path = folder / CARD
     frames = generate(parse(GeneratorSettings, card.generated, path, "generated"))
     order = [split for split in ("train", "validation", "test") if split in frames]
-    return [_Table(split, split, f"{path}: generated {split}", frames[split]) for split in order], None
+    return [Table(split, split, f"{path}: generated {split}", frames[split]) for split in order], None
 
 
 # --- Columns, texts and labels ---
-
-
-def _check_columns(table: _Table, columns: dict[str, str], card: Path) -> None:
-    found = [str(name) for name in table.frame.columns]
-    for ours, theirs in columns.items():
-        if found.count(theirs) > 1:
-            raise UserError(f"{table.source}: {found.count(theirs)} columns are called {theirs!r}; rename one")
-        if theirs not in found:
-            lower = {name.lower(): name for name in found}
-            close = difflib.get_close_matches(theirs.lower(), lower, n=1)
-            hint = f"; did you mean {lower[close[0]]!r}?" if close else ""
-            raise UserError(
-                f"{table.source}: no column {theirs!r} (columns.{ours} in {card}); found {_some(found)}{hint}"
-            )
-
-
-def _strings(table: _Table, column: str) -> pd.Series:
-    """A column as strings, "" for what is missing."""
-    values = table.frame[column].astype(object).reset_index(drop=True)
-    _check_scalars(values, table, column)
-    strings = [str(value) for value in values.where(values.notna(), "")]
-    try:
-        return pd.Series(strings, dtype="str")
-    except UnicodeEncodeError as error:
-        index = next(index for index, text in enumerate(strings) if re.search("[\ud800-\udfff]", text))
-        raise UserError(f"{table.row(index)}: {column} has half of a Unicode character; correct the text") from error
-
-
-def _check_scalars(values: pd.Series, table: _Table, column: str) -> None:
-    odd = {kind for kind in set(map(type, values)) if not issubclass(kind, (str, Number, NoneType))}
-    if odd:
-        index = next(index for index, value in enumerate(values) if type(value) in odd)
-        kind = type(values[index]).__name__
-        raise UserError(f"{table.row(index)}: {column} is a {kind}; expected a text or a number")
 
 
 def _multi_line(frame: pd.DataFrame) -> int:
@@ -214,22 +130,22 @@ def _multi_line(frame: pd.DataFrame) -> int:
     return sum("\n" in value or "\r" in value for value in values if isinstance(value, str))
 
 
-def _label_strings(table: _Table, column: str) -> pd.Series:
+def _label_strings(table: Table, column: str) -> pd.Series:
     # Two ways of writing an accent are one label.
-    strings = _strings(table, column).str.strip().str.normalize("NFC")
+    strings = as_strings(table, column).str.strip().str.normalize("NFC")
     if (strings == "").any():
         missing = strings == ""
         raise UserError(f"{table.row(missing.argmax())}: no label in column {column!r} ({missing.sum()} such rows)")
     return strings
 
 
-def _classes(card: TaskCard, class_names: list[str] | None, train: _Table, strings: pd.Series, path: Path) -> _Classes:
+def _classes(card: TaskCard, class_names: list[str] | None, train: Table, strings: pd.Series, path: Path) -> _Classes:
     """Which classes there are and how the data writes them, decided on train and held to in every split."""
     if class_names is not None:
         class_names = [unicodedata.normalize("NFC", name) for name in class_names]
         if card.labels not in (None, class_names):
-            raise UserError(f"{path}: labels: the hub's are {_some(class_names)}, in this order; write these, or none")
-        return _Classes(class_names, _indices(class_names), f"the indices of the hub's labels, {_some(class_names)}")
+            raise UserError(f"{path}: labels: the hub's are {some(class_names)}, in this order; write these, or none")
+        return _Classes(class_names, _indices(class_names), f"the indices of the hub's labels, {some(class_names)}")
 
     written = strings.unique().tolist()
     integers = all(re.fullmatch(r"[+-]?\d+", name) for name in written)
@@ -254,29 +170,28 @@ def _indices(names: list[str]) -> dict[str, int]:
     return {str(index): index for index in range(len(names))}
 
 
-def _standard(table: _Table, card: TaskCard, labels: pd.Series, classes: _Classes) -> pd.DataFrame:
+def _standard(table: Table, card: TaskCard, labels: pd.Series, classes: _Classes) -> pd.DataFrame:
     """The table with our columns."""
-    texts = {ours: _strings(table, theirs) for ours, theirs in card.columns.used().items() if ours != "label"}
+    texts = {ours: as_strings(table, theirs) for ours, theirs in card.columns.used().items() if ours != "label"}
     label = _ids(labels, table, card.columns.label, classes)
     # Only a generator knows the truth behind its labels.
     known = card.source == "generated" and "true_label" in table.frame
     truth = _ids(_label_strings(table, "true_label"), table, "true_label", classes) if known else label
-    rows = pd.Series(range(len(table.frame)))
-    standard = {"sample_id": table.part + "-" + rows.astype("str"), **texts, "label": label, "true_label": truth}
+    standard = {"sample_id": table.sample_ids, **texts, "label": label, "true_label": truth}
     return pd.DataFrame(standard | ({"part": table.part} if table.split == "test" else {}))
 
 
-def _ids(strings: pd.Series, table: _Table, column: str, classes: _Classes) -> pd.Series:
+def _ids(strings: pd.Series, table: Table, column: str, classes: _Classes) -> pd.Series:
     ids = strings.map(classes.ids)
     if ids.isna().any():
         index = int(ids.isna().argmax())
         raise UserError(
-            f"{table.row(index)}: {column} {strings[index]!r} is not among {classes.origin}: {_some(classes.ids)}"
+            f"{table.row(index)}: {column} {strings[index]!r} is not among {classes.origin}: {some(classes.ids)}"
         )
     return ids.astype("int64")
 
 
-def _check_train(train: pd.DataFrame, table: _Table, classes: _Classes) -> None:
+def _check_train(train: pd.DataFrame, table: Table, classes: _Classes) -> None:
     absent = set(range(len(classes.names))) - set(train["label"].unique())
     if absent:
         written = next(name for name, index in classes.ids.items() if index == min(absent))
@@ -286,9 +201,3 @@ def _check_train(train: pd.DataFrame, table: _Table, classes: _Classes) -> None:
 def _check_f1(card: TaskCard, classes: _Classes, path: Path) -> None:
     if "f1" in card.metrics and len(classes.names) != 2:
         raise UserError(f"{path}: metrics: f1 is for two classes, the task has {len(classes.names)}; use macro_f1")
-
-
-def _some(names: Iterable[str], limit: int = 12) -> str:
-    names = list(names)
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
