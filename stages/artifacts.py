@@ -5,7 +5,7 @@ A cell is a seed, or a seed and an arm; dvc.yaml names the same folders.
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ EVALUATION = Path("work/evaluation")
 RUNS = Path("work/runs")
 VALIDATION = Path("work/validation")
 REPORTS = Path("reports")
+TAUGHT = ("train", "transfer")  # on whose rows the teacher speaks; only the first has labels
+UNLABELLED = -100  # in place of a label; what torch's cross-entropy leaves out
 WARMUP = "warmup"  # the cell of what precedes the arms
 CHUNK = 2**13  # rows of a table that are in memory at once where it is streamed
 
@@ -46,7 +48,10 @@ def later_rounds(seed: int, arm: str) -> Path:
 
 
 def role_path(role: str) -> Path:
-    """A role's table: sample_id, text, [text_pair], label, true_label, and part for test."""
+    """A role's table: sample_id, text, [text_pair], label, true_label, and part for test.
+
+    transfer may be empty, and has no label; true_label only where its rows were generated.
+    """
     return DATA / f"{role}.parquet"
 
 
@@ -55,14 +60,41 @@ def read_role(role: str) -> pd.DataFrame:
     return pd.read_parquet(role_path(role))
 
 
-def read_chunks(path: Path, columns: list[str] | None = None) -> Iterator[pd.DataFrame]:
-    """A parquet table in chunks of CHUNK rows, to stream what does not fit in memory.
+def read_roles(roles: Sequence[str]) -> pd.DataFrame:
+    """The rows of several roles, one after the other; UNLABELLED where there is no label."""
+    rows = pd.concat([read_role(role) for role in roles], ignore_index=True)
+    return rows.assign(label=rows["label"].fillna(UNLABELLED).astype("int64"))
 
-    Tables of the same rows give the same chunks: ours have row groups of 2^20 rows, a multiple of CHUNK.
-    """
+
+def read_chunks(path: Path, columns: list[str] | None = None) -> Iterator[pd.DataFrame]:
+    """A parquet table in chunks of CHUNK rows, to stream what does not fit in memory."""
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(CHUNK, columns=columns):
             yield batch.to_pandas()
+
+
+def taught_chunks() -> Iterator[pd.DataFrame]:
+    """The rows that a teacher speaks on, as of read_roles, in chunks: train, then transfer."""
+    for role in TAUGHT:
+        for rows in read_chunks(role_path(role)):
+            yield rows if "label" in rows else rows.assign(label=UNLABELLED)
+
+
+class TableReader:
+    """Reads a parquet table from its beginning on, as many rows at a time as are asked for."""
+
+    def __init__(self, path: Path, columns: list[str]):
+        self.path, self.chunks, self.held = path, read_chunks(path, columns), pd.DataFrame(columns=columns)
+
+    def take(self, count: int) -> pd.DataFrame:
+        """The next `count` rows. Raises UserError where there are fewer."""
+        while len(self.held) < count:
+            chunk = next(self.chunks, None)
+            if chunk is None:
+                raise UserError(f"{self.path}: has fewer rows than what it goes with; run dvc repro")
+            self.held = pd.concat([self.held, chunk], ignore_index=True) if len(self.held) else chunk
+        taken, self.held = self.held[:count], self.held[count:]
+        return taken
 
 
 def count_rows(path: Path) -> int:
@@ -109,6 +141,17 @@ def write_figures(path: Path, figures: dict[str, Any]) -> None:
     params = read_yaml("params.yaml")
     cards = Path("pairs") / f"{params['pair']}.yaml", Path("tasks") / params["task"] / "task.yaml"
     write_json(path, {"of": settings_of(params, *map(read_yaml, cards))} | figures)
+
+
+def trial_folder(folder: Path, name: str) -> Path:
+    """Where one of an arm's several settings has its teacher or student; the folder itself where there is no choice."""
+    return folder / "trials" / name if name else folder
+
+
+def chosen_teacher(teacher: Path, student: Path) -> Path:
+    """The folder of the teacher that an arm's student learnt from; teacher, student: the arm's two cells."""
+    choice = student / "choice.json"
+    return trial_folder(teacher, read_json(choice)["chosen"]) if choice.is_file() else teacher
 
 
 def read_cost(folder: Path) -> dict[str, dict[str, int]]:
@@ -173,7 +216,8 @@ def write_table(path: Path, sample_id: pd.Series, **columns: np.ndarray) -> None
 
 def read_matrix(path: Path, column: str) -> np.ndarray:
     """A column of lists of a parquet table as a matrix."""
-    return np.stack(pd.read_parquet(path, columns=[column])[column])
+    lists = pq.read_table(path, columns=[column])[column]
+    return lists.combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(len(lists), -1)
 
 
 def save_model(folder: Path, model, tokenizer) -> None:

@@ -1,5 +1,6 @@
-"""Train the warm student on what its arm's teacher says about train; in some arms the teacher learns beside it."""
+"""Train the warm student on what its arm's teacher says; in some arms the teacher learns beside it."""
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -7,12 +8,16 @@ import pyarrow.parquet as pq
 import torch
 
 from lgtm.arms.shared.cotraining import CoTeacher
-from lgtm.arms.shared.lesson import CoTraining
+from lgtm.arms.shared.lesson import TAUGHT, CoTraining
+from lgtm.networks.cost import added
 from lgtm.networks.determinism import make_deterministic
+from lgtm.networks.encoding import EncodedTexts
 from lgtm.networks.losses import DistillationLoss, HiddenMatching, LabelLoss, Loss
+from lgtm.networks.metrics import evaluate_logits
 from lgtm.networks.pairs import load_pair
+from lgtm.networks.training import epochs_of
 from lgtm.params import ARMS, CO_TRAINED, Distill, Params, load_params
-from stages.artifacts import cell, read_json, read_matrix, timed, write_cost
+from stages.artifacts import cell, read_json, read_matrix, read_roles, timed, trial_folder, write_cost, write_json
 from stages.network import Network
 
 
@@ -25,18 +30,18 @@ def main(seed: int, arm: str) -> None:
     make_deterministic(seed)
     taught, out = cell(seed, arm, "teacher"), cell(seed, arm, "student")
     with timed(out / "model.safetensors"):
-        student = Network(cell(seed, "student"))
         beside = co_training(arm, params)
         if beside is None:
-            distil(student, taught, params, seed, out)
+            distil(cell(seed, "student"), taught, params, seed, out)
         else:
-            learn_together(student, Network(cell(seed, "teacher")), taught, beside, params, seed, out)
+            learn_together(cell(seed, "student"), cell(seed, "teacher"), taught, beside, params, seed, out)
 
 
 def learn_together(
-    student: Network, teacher: Network, taught: Path, beside: CoTraining, params: Params, seed: int, out: Path
+    start: Path, warm: Path, taught: Path, beside: CoTraining, params: Params, seed: int, out: Path
 ) -> None:
     """Train the student beside the warm teacher, from the targets in the folder `taught`, and write both to `out`."""
+    student, teacher = Network(start), Network(warm)
     hard_label_weight = params.distill.hard_label_weight
     if beside.hard_label_weight is not None:
         hard_label_weight = beside.hard_label_weight
@@ -46,7 +51,7 @@ def learn_together(
         teacher.model,
         student.model,
         loss,
-        teacher.encode("train"),
+        teacher.encode(*TAUGHT),
         student.encode("feedback"),
         beside,
         params.distill,
@@ -55,20 +60,70 @@ def learn_together(
         precision=params.precision,
         seed=seed,
     )
-    rate = rates.student.learning_rate
-    student.fit(loss, params.distill, params, learning_rate=rate, seed=seed, out=out, companion=companion)
+    student.fit(
+        loss,
+        student.encode(*TAUGHT),
+        params.distill,
+        params,
+        learning_rate=rates.student.learning_rate,
+        seed=seed,
+        out=out,
+        companion=companion,
+    )
     teacher.save(out / "teacher")
     write_cost(out, teacher=teacher.passes.total(), student=student.passes.total())
 
 
-def distil(student: Network, teacher: Path, params: Params, seed: int, out: Path) -> None:
-    """Train the student on what a teacher wrote down, the folder of its targets, and write it to `out`."""
+def distil(start: Path, teacher: Path, params: Params, seed: int, out: Path) -> None:
+    """Train the student of the folder `start` on what a teacher wrote down, the folder of its targets; write to `out`.
+
+    Where there are several targets to choose from, a student learns from each, and the best on selection is kept.
+    """
+    costs, scores = [], {}
+    for name in read_json(teacher / "trials.json"):
+        make_deterministic(seed)
+        student = Network(start)
+        taught_student(student, trial_folder(teacher, name), params, seed, trial_folder(out, name))
+        costs.append(student.passes.total())
+        scores[name] = on_selection(student, params.distill.batch_size)
+    write_cost(out, student=added(costs))
+    if len(scores) > 1:
+        keep_best(scores, out)
+
+
+def taught_student(student: Network, teacher: Path, params: Params, seed: int, out: Path) -> None:
+    """Train a student on one set of targets, for as long as they say."""
+    rows, how = rows_of(teacher, student), read_json(teacher / "summary.json")
     loss = loss_from(teacher / "targets.parquet", student, params.distill, params.distill.hard_label_weight)
+    epochs = params.distill.epochs * how["epochs_factor"]
+    if how["steps"]:
+        epochs = epochs_of(how["steps"], rows, params.distill.batch_size)
+    settings = params.distill.model_copy(update={"epochs": epochs})
     rate = load_pair(params.pair).student.learning_rate
-    factor = read_json(teacher / "summary.json")["epochs_factor"]
-    settings = params.distill.model_copy(update={"epochs": params.distill.epochs * factor})
-    student.fit(loss, settings, params, learning_rate=rate, seed=seed, out=out)
-    write_cost(out, student=student.passes.total())
+    student.fit(loss, rows, settings, params, learning_rate=rate, seed=seed, out=out)
+
+
+def on_selection(student: Network, batch_size: int) -> dict[str, float]:
+    """The task's metrics of a student on selection."""
+    logits = student.predict("selection", batch_size)
+    return evaluate_logits(logits, student.encode("selection").labels, student.task["metrics"])
+
+
+def keep_best(scores: dict[str, dict[str, float]], out: Path) -> None:
+    """Move the student that is best on selection, by the official metric and then NLL, to `out`; note the choice."""
+    official = next(iter(next(iter(scores.values()))))
+    chosen = max(scores, key=lambda name: (scores[name][official], -scores[name]["nll"]))
+    for path in trial_folder(out, chosen).iterdir():
+        shutil.move(path, out / path.name)
+    shutil.rmtree(out / "trials")
+    write_json(out / "choice.json", {"chosen": chosen, "selection": scores})
+
+
+def rows_of(teacher: Path, student: Network) -> EncodedTexts:
+    """The rows that a teacher's targets are of, in their order."""
+    kept = pd.read_parquet(teacher / "targets.parquet", columns=["row"])["row"]
+    frame = read_roles(read_json(teacher / "summary.json")["roles"])
+    return student.encode_frame(frame.iloc[kept])
 
 
 def loss_from(targets: Path, student: Network, settings: Distill, hard_label_weight: float) -> Loss:

@@ -9,7 +9,7 @@ from lgtm.networks.determinism import make_deterministic
 from lgtm.networks.metrics import agreement, evaluate_logits
 from lgtm.networks.training import predict
 from lgtm.params import load_params
-from stages.artifacts import LEADERBOARD, WARMUP, cell, evaluation, read_json, read_matrix, read_role
+from stages.artifacts import LEADERBOARD, WARMUP, cell, chosen_teacher, evaluation, read_json, read_matrix, read_role
 from stages.network import Network
 
 
@@ -72,7 +72,10 @@ class Measured:
 
 def made_teacher(seed: int, arm: str) -> Path | None:
     """The folder of the teacher that an arm made, before its student or beside it; None where it made none."""
-    places = [cell(seed, arm, "teacher"), cell(seed, arm, "student", "teacher")]
+    places = [
+        chosen_teacher(cell(seed, arm, "teacher"), cell(seed, arm, "student")),
+        cell(seed, arm, "student", "teacher"),
+    ]
     return next((place for place in places if (place / "config.json").is_file()), None)
 
 

@@ -1,4 +1,4 @@
-"""Score every training sample: how much distilling from it helps the warm student generalise."""
+"""Score every row that the teacher speaks on: how much distilling from it helps the warm student generalise."""
 
 import sys
 from collections.abc import Callable
@@ -25,7 +25,18 @@ from lgtm.networks.cost import added
 from lgtm.networks.determinism import make_deterministic
 from lgtm.networks.encoding import by_length, ordered_batches
 from lgtm.params import Influence, ScoredLoss, load_params
-from stages.artifacts import TableWriter, cell, count_rows, read_chunks, role_path, write_cost, write_json
+from stages.artifacts import (
+    TAUGHT,
+    TableReader,
+    TableWriter,
+    cell,
+    count_rows,
+    read_chunks,
+    role_path,
+    taught_chunks,
+    write_cost,
+    write_json,
+)
 from stages.network import Network
 
 CHECKED = 64  # samples on which the finite difference is held against forward mode
@@ -39,21 +50,22 @@ def main(seed: int) -> None:
     folder = cell(seed, "student")
     folders = [*sorted((folder / "checkpoints").glob("*")), folder]
     checkpoints = [Checkpoint(each, each, params.influence) for each in folders]
-    score_train(checkpoints, cell(seed, "teacher"), cell(seed, "influence"), params.scored_loss)
+    score(checkpoints, cell(seed, "teacher"), cell(seed, "influence"), params.scored_loss)
 
 
-def score_train(checkpoints: list["Checkpoint"], teacher: Path, out: Path, loss: ScoredLoss) -> None:
-    """Score train under a teacher, the folder of its targets. Train is streamed: memory does not grow with its rows."""
+def score(checkpoints: list["Checkpoint"], teacher: Path, out: Path, loss: ScoredLoss) -> None:
+    """Score train and transfer under a teacher, the folder of its targets, streamed: memory does not grow with them."""
     write_json(out / "summary.json", check(checkpoints))
-    targets = read_chunks(teacher / "targets.parquet", ["logits"])
+    targets = TableReader(teacher / "targets.parquet", ["logits"])
+    total = sum(count_rows(role_path(role)) for role in TAUGHT)
     with (
         TableWriter(out / "influence.parquet") as table,
-        tqdm(total=count_rows(role_path("train")) * len(checkpoints), desc=str(out), unit="sample") as progress,
+        tqdm(total=total * len(checkpoints), desc=str(out), unit="sample") as progress,
     ):
-        for rows, teacher_rows in zip(read_chunks(role_path("train")), targets, strict=True):
+        for rows in taught_chunks():
             columns = combine(
                 [checkpoint.score(rows, progress.update) for checkpoint in checkpoints],
-                torch.from_numpy(np.stack(teacher_rows["logits"])),
+                torch.from_numpy(np.stack(targets.take(len(rows))["logits"])),
                 torch.tensor(rows["label"].to_numpy()),
                 temperature=loss.temperature,
                 hard_label_weight=loss.hard_label_weight,

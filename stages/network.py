@@ -1,5 +1,6 @@
 """A classifier on disk and the task's tables, together: what every stage that runs a network starts from."""
 
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ from lgtm.networks.losses import Loss
 from lgtm.networks.models import classifier, load_tokenizer
 from lgtm.networks.training import Fitted, fit, predict
 from lgtm.params import Params
-from stages.artifacts import live_curves, read_role, read_task, save_model, write_json
+from stages.artifacts import live_curves, read_roles, read_task, save_model, taught_chunks, write_json
+
+Log = Callable[[int, dict[str, float]], None]
 
 
 class Network:
@@ -24,48 +27,61 @@ class Network:
         self.tokenizer = load_tokenizer(folder)
         self.model = classifier(folder, self.task["labels"], attention).to(PartialState().device)
         self.passes = Passes(self.model)
-        self.encoded: dict[str, EncodedTexts] = {}
+        self.encoded: dict[tuple[str, ...], EncodedTexts] = {}
 
-    def encode(self, role: str) -> EncodedTexts:
-        """A role's texts as this network's tokens; tokenised once."""
-        if role not in self.encoded:
-            self.encoded[role] = self.encode_frame(read_role(role))
-        return self.encoded[role]
+    def encode(self, *roles: str) -> EncodedTexts:
+        """The texts of one role, or of several after one another, as this network's tokens; tokenised once."""
+        if roles not in self.encoded:
+            self.encoded[roles] = self.encode_frame(read_roles(roles))
+        return self.encoded[roles]
 
     def encode_frame(self, frame: pd.DataFrame) -> EncodedTexts:
         """Any rows of a role as this network's tokens."""
         return EncodedTexts(frame, self.tokenizer, self.task["max_length"], self.model.config.model_type)
 
-    def fit(
-        self, loss: Loss, settings, params: Params, *, learning_rate: float, seed: int, out: Path, **earlier
-    ) -> Fitted:
-        """Train on the train role, choose on the selection role, write curves and model to `out`.
-
-        earlier: of training.fit, to keep checkpoints on the way.
-        """
+    def fit(self, loss: Loss, rows: EncodedTexts, settings, params: Params, *, out: Path, **more) -> Fitted:
+        """As `train`, and write curves and model to `out`."""
         with live_curves(out) as log:
-            fitted = fit(
-                self.model,
-                loss,
-                self.encode("train"),
-                self.encode("selection"),
-                settings,
-                learning_rate=learning_rate,
-                precision=params.precision,
-                seed=seed,
-                metrics=self.task["metrics"],
-                log=log,
-                description=str(out),
-                **earlier,
-            )
+            fitted = self.train(loss, rows, settings, params, log=log, description=str(out), **more)
         self.save(out)
         return fitted
+
+    def train(
+        self,
+        loss: Loss,
+        rows: EncodedTexts,
+        settings,
+        params: Params,
+        *,
+        log: Log = lambda step, values: None,
+        **more,
+    ) -> Fitted:
+        """Train on these rows and choose on the selection role; more: of training.fit."""
+        return fit(
+            self.model,
+            loss,
+            rows,
+            self.encode("selection"),
+            settings,
+            precision=params.precision,
+            metrics=self.task["metrics"],
+            log=log,
+            **more,
+        )
 
     def save(self, folder: Path) -> None:
         """Write a Hugging Face model folder: config.json, model.safetensors, tokenizer files; and the environment."""
         save_model(folder, self.model, self.tokenizer)
         write_json(folder / "environment.json", environment(self.model.device))
 
-    def predict(self, role: str, batch_size: int, hidden: bool = False) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
-        """Logits of a role's rows in order; with `hidden`, also the last layer's first position."""
-        return predict(self.model, self.encode(role), batch_size, hidden)
+    def predict(
+        self, roles: str | Sequence[str], batch_size: int, hidden: bool = False
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        """Logits of a role's rows, or of several', in order; with `hidden`, also the last layer's first position."""
+        rows = self.encode(*([roles] if isinstance(roles, str) else roles))
+        return predict(self.model, rows, batch_size, hidden)
+
+    def predict_taught(self, batch_size: int) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
+        """The rows that a teacher speaks on, chunk by chunk, with its logits."""
+        for rows in taught_chunks():
+            yield rows, predict(self.model, self.encode_frame(rows), batch_size)

@@ -1,15 +1,19 @@
 """Read the task, give every sample its role, plant label noise, and bring in the networks to start from."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from lgtm.data.roles import assign_roles, plant_noise
 from lgtm.data.sources import read_leaderboard, read_splits
-from lgtm.data.tasks import Leaderboard, load_card
+from lgtm.data.tasks import CARD, Leaderboard, load_card
+from lgtm.data.transfer import TransferRows, chosen_rows
+from lgtm.errors import UserError
 from lgtm.networks.pairs import load_pair
-from lgtm.params import load_params
-from stages.artifacts import DATA, INIT, LEADERBOARD, write_json
+from lgtm.params import Prepare, load_params
+from stages.artifacts import DATA, INIT, LEADERBOARD, TableWriter, read_chunks, role_path, write_json
 
 
 def main() -> None:
@@ -20,8 +24,11 @@ def main() -> None:
 
     raw, leaderboard = read_splits(card, folder), read_leaderboard(card, folder)
     roles, summary = assign_roles(raw, params.prepare)
+    transfer = write_transfer(TransferRows(card, folder, raw, roles), params.prepare, list(card.columns.texts()))
+    if transfer["read"] and not transfer["rows"]:
+        raise UserError(f"{folder / CARD}: transfer: every row is empty or stands in another role")
     roles = plant_noise(roles, card.label_noise, card.clean_roles, len(raw.labels), params.prepare.seed)
-    summary["files"] = raw.files
+    summary |= {"transfer": transfer, "files": raw.files}
     summary["label_noise"] = {"fraction": card.label_noise, "clean_roles": card.clean_roles}
 
     # Not before, because this takes half a minute on a busy machine: a mistake in a card is told at once.
@@ -32,7 +39,7 @@ def main() -> None:
     # A pretrained encoder may lack a pooler; what transformers makes in its place has to be the same each time.
     make_deterministic(params.prepare.seed)
     tokenizer = (
-        train_wordpiece(texts_of(roles["train"]), pair.tokenizer.vocab_size, card.max_length)
+        train_wordpiece(TaughtTexts(roles["train"]), pair.tokenizer.vocab_size, card.max_length)
         if pair.tokenizer
         else None
     )
@@ -41,23 +48,74 @@ def main() -> None:
         for name, network in (("teacher", pair.teacher), ("student", pair.student))
     }
 
-    summary["truncated"] = {
-        role: truncated(frame, networks["teacher"][1], card.max_length) for role, frame in roles.items()
-    }
-    DATA.mkdir(parents=True, exist_ok=True)
+    own = networks["teacher"][1]
+    summary["truncated"] = {role: truncated(frame, own, card.max_length) for role, frame in roles.items()}
+    summary["truncated"]["transfer"] = sum(
+        truncated(rows, own, card.max_length) for rows in read_chunks(role_path("transfer"))
+    )
     for role, frame in roles.items():
-        frame.to_parquet(DATA / f"{role}.parquet", index=False)
+        frame.to_parquet(role_path(role), index=False)
     write_json(DATA / "summary.json", summary)
     # Apart from the counts, which tell of the test: what trains depends on this, and not on them.
     write_json(DATA / "task.json", {"labels": raw.labels, "metrics": card.metrics, "max_length": card.max_length})
     LEADERBOARD.mkdir(exist_ok=True)
     leaderboard.to_parquet(LEADERBOARD / "texts.parquet", index=False)
     write_json(LEADERBOARD / "classes.json", written_classes(raw.labels, card.leaderboard))
-    rows = pd.concat(roles.values())
+    rows = pd.concat([*roles.values(), next(read_chunks(role_path("transfer")), None)])
     for name, (network, tokenizer) in networks.items():
         network.save_pretrained(INIT / name)
         tokenizer.save_pretrained(INIT / name)
         try_out(INIT / name, raw.labels, rows, card.max_length, f"pairs/{params.pair}.yaml: {name}")
+
+
+def write_transfer(rows: TransferRows, settings: Prepare, texts: list[str]) -> dict[str, Any]:
+    """Write the rows without labels, or as many random ones as are asked for; returns their counts.
+
+    texts: our names of the columns of texts. Piece by piece: a million rows take time, not memory.
+    """
+    path, every = role_path("transfer"), DATA / "transfer-all.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(columns=["sample_id", *texts], dtype="str").to_parquet(path, index=False)
+    _write_pieces(every, iter(rows))
+    counts = dict(rows.counts) | {"left_out": 0}
+    if counts["rows"]:
+        chosen = chosen_rows(counts["rows"], settings.max_transfer, settings.seed)
+        if chosen is not None:
+            _write_pieces(path, _rows_at(every, chosen))
+            counts |= {"rows": len(chosen), "left_out": counts["rows"] - len(chosen)}
+        else:
+            every.rename(path)
+    every.unlink(missing_ok=True)
+    return counts
+
+
+def _write_pieces(path: Path, pieces: Iterator[pd.DataFrame]) -> None:
+    with TableWriter(path) as table:
+        for rows in pieces:
+            table.write(rows["sample_id"], **{name: rows[name] for name in rows if name != "sample_id"})
+
+
+def _rows_at(path: Path, places) -> Iterator[pd.DataFrame]:
+    """The rows of a table at these places, which are sorted."""
+    first = 0
+    for rows in read_chunks(path):
+        own = places[(places >= first) & (places < first + len(rows))] - first
+        if len(own):
+            yield rows.iloc[own]
+        first += len(rows)
+
+
+class TaughtTexts:
+    """All texts that are learnt from, to be gone through again and again: train's, then transfer's as it is on disk."""
+
+    def __init__(self, train: pd.DataFrame):
+        self.train = train
+
+    def __iter__(self) -> Iterator[str]:
+        """Second texts after the first, in every piece."""
+        yield from texts_of(self.train)
+        for rows in read_chunks(role_path("transfer")):
+            yield from texts_of(rows)
 
 
 def written_classes(labels: list[str], leaderboard: Leaderboard | None) -> list[str]:

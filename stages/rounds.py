@@ -2,11 +2,11 @@
 
 from lgtm.networks.determinism import make_deterministic
 from lgtm.params import load_params
-from stages.artifacts import cell
+from stages.artifacts import cell, chosen_teacher
 from stages.distill import distil
-from stages.influence import Checkpoint, score_train
-from stages.network import Network
-from stages.teacher_tailored import Lesson, teach
+from stages.influence import Checkpoint, score
+from stages.lesson import Lesson
+from stages.teacher_tailored import teach
 
 
 def main(seed: int, arm: str) -> None:
@@ -17,7 +17,8 @@ def main(seed: int, arm: str) -> None:
     for all arms.
     """
     params = load_params()
-    teacher, student = cell(seed, arm, "teacher"), cell(seed, arm, "student")
+    student = cell(seed, arm, "student")
+    teacher = chosen_teacher(cell(seed, arm, "teacher"), student)
     for number in range(2, params.rounds.count + 1):
         round_seed = seed + 10_000 * (number - 1)
         make_deterministic(round_seed)
@@ -25,8 +26,8 @@ def main(seed: int, arm: str) -> None:
         if not (teacher / "config.json").is_file():
             teacher = cell(seed, "teacher")
         scored = Checkpoint(student, cell(seed, "student"), params.influence)
-        score_train([scored], teacher, out / "influence", params.scored_loss)
+        score([scored], teacher, out / "influence", params.scored_loss)
         scores = out / "influence" / "influence.parquet"
         teach(arm, Lesson(round_seed, params, teacher, scores, out / "teacher"))
-        distil(Network(student), out / "teacher", params, round_seed, out / "student")
-        teacher, student = out / "teacher", out / "student"
+        distil(student, out / "teacher", params, round_seed, out / "student")
+        teacher, student = chosen_teacher(out / "teacher", out / "student"), out / "student"

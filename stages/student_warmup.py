@@ -32,6 +32,7 @@ def main(seed: int) -> None:
 
     fitted = student.fit(
         LabelLoss(),
+        student.encode("train"),
         settings,
         params,
         learning_rate=pair.student.learning_rate,

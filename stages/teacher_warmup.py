@@ -1,22 +1,21 @@
-"""Fine-tune the teacher on the labels and cache its outputs on train."""
+"""Fine-tune the teacher on the labels and cache what it says of train and transfer."""
 
 from lgtm.networks.determinism import make_deterministic
 from lgtm.networks.losses import LabelLoss
 from lgtm.networks.pairs import load_pair
 from lgtm.params import load_params
-from stages.artifacts import INIT, cell, read_role, write_table
+from stages.artifacts import INIT, TableWriter, cell
 from stages.network import Network
 
 
 def main(seed: int) -> None:
-    """Write the warm teacher and its train logits to work/runs/<seed>/teacher."""
+    """Write the warm teacher and its logits to work/runs/<seed>/teacher."""
     params = load_params()
-    pair = load_pair(params.pair)
+    settings, rate = params.teacher_warmup, load_pair(params.pair).teacher.learning_rate
     out = cell(seed, "teacher")
     make_deterministic(seed)
     teacher = Network(INIT / "teacher")
-    teacher.fit(
-        LabelLoss(), params.teacher_warmup, params, learning_rate=pair.teacher.learning_rate, seed=seed, out=out
-    )
-    logits = teacher.predict("train", params.teacher_warmup.batch_size)
-    write_table(out / "targets.parquet", read_role("train")["sample_id"], logits=logits)
+    teacher.fit(LabelLoss(), teacher.encode("train"), settings, params, learning_rate=rate, seed=seed, out=out)
+    with TableWriter(out / "targets.parquet") as table:
+        for rows, logits in teacher.predict_taught(settings.batch_size):
+            table.write(rows["sample_id"], logits=logits)

@@ -23,13 +23,14 @@ def main(seed: int) -> None:
     make_deterministic(seed)
     train = read_role("train")
     path = cell(seed, "influence") / "influence.parquet"
-    scores = pd.read_parquet(path, columns=["influence", "influence_label"])
+    # What is known, and retrained on, is train; transfer's scores stand after its own.
+    scores = pd.read_parquet(path, columns=["influence", "influence_label"])[: len(train)]
     influence = scores["influence"].to_numpy(np.float64)
-    teacher_logits = read_matrix(cell(seed, "teacher") / "targets.parquet", "logits")
+    teacher_logits = read_matrix(cell(seed, "teacher") / "targets.parquet", "logits")[: len(train)]
     found = known_errors(
         influence,
         scores["influence_label"].to_numpy(),
-        read_matrix(path, "student_logits"),
+        read_matrix(path, "student_logits")[: len(train)],
         teacher_logits,
         train["label"].to_numpy(),
         train["true_label"].to_numpy(),

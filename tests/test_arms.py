@@ -4,9 +4,12 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from pydantic import ValidationError
 from scipy.optimize import minimize
+from scipy.special import softmax
 
 from lgtm.arms.shared.lesson import Targets
 from lgtm.arms.shared.weights import bounded_weights
@@ -14,6 +17,7 @@ from lgtm.networks.losses import DistillationLoss, TailoringLoss
 from lgtm.params import ARM_SETTINGS, ARMS, load_params
 
 RNG = np.random.default_rng(0)
+WARM = {"base": "warm", "teachers": 3}
 
 
 @dataclass
@@ -26,10 +30,25 @@ class Lesson:
     tangents: np.ndarray = field(default_factory=lambda: RNG.normal(size=(10, 3)))
     influence: np.ndarray = field(default_factory=lambda: RNG.normal(size=10))
     influence_label: np.ndarray = field(default_factory=lambda: RNG.normal(size=10))
+    student_logits: np.ndarray = field(default_factory=lambda: RNG.normal(size=(10, 3)))
+    labelled: np.ndarray = field(default_factory=lambda: np.arange(10) < 8)
+    asked: list = field(default_factory=list)
 
-    def retrain(self, **asked):
-        self.asked = asked
+    @property
+    def rows(self):
+        texts = [f"text {row}" for row in range(10)]
+        return pd.DataFrame({"text": texts, "label": np.where(self.labelled, np.arange(10) % 2, -100)})
+
+    def retrain(self, influence_weight, **asked):
+        self.asked = {"influence_weight": influence_weight} | asked
         return Targets(self.warm_logits + 1, teacher="new")
+
+    def fresh_teacher(self, name, **asked):
+        self.asked.append({"name": name} | asked)
+        return np.full((10, 3), len(self.asked)) * np.array([1.0, 0, 0])
+
+    def pooled_teacher(self):
+        return Targets(np.zeros((12, 3)), teacher="pooled", roles=("train", "transfer", "feedback"))
 
 
 def teach(arm: str, lesson: Lesson | None = None, **settings):
@@ -51,14 +70,17 @@ def test_kd_longer_is_kd_for_more_epochs():
 
 
 def test_tailored_and_control_differ_in_the_influence_alone():
-    tailored, _ = teach("tailored", **{"lambda": 0.7})
-    control, _ = teach("control")
-    assert tailored.asked == {"influence_weight": 0.7}
-    assert control.asked == {"influence_weight": 0.0}
+    lesson = Lesson()
+    asked = {}
+    for arm, settings in {"tailored": WARM | {"lambda": 0.7}, "control": WARM}.items():
+        teach(arm, lesson, **settings)
+        asked[arm] = dict(lesson.asked)
+        assert asked[arm].pop("towards") is lesson.warm_logits
+    assert asked == {"tailored": {"influence_weight": 0.7}, "control": {"influence_weight": 0.0}}
 
 
 def test_shuffled_is_tailored_with_the_tangents_of_other_samples():
-    lesson, _ = teach("shuffled", **{"lambda": 0.7})
+    lesson, _ = teach("shuffled", **WARM, **{"lambda": 0.7})
     assert lesson.asked["influence_weight"] == 0.7
     given = lesson.asked["tangents"]
     assert sorted(map(tuple, given)) == sorted(map(tuple, lesson.tangents))
@@ -88,7 +110,7 @@ def test_tilted_is_the_optimum_of_tailored_at_every_temperature_and_share_of_lab
     warm, tangents, student = rng.normal(size=(3, 6, classes))
     tangents -= tangents.mean(-1, keepdims=True)
     lesson = Lesson(hard_label_weight=mix, warm_logits=warm, tangents=tangents)
-    found = teach("tilted", lesson, **{"lambda": weight})[1].logits
+    found = teach("tilted", lesson, **WARM, **{"lambda": weight})[1].logits
     loss = TailoringLoss(
         *map(torch.tensor, (warm, student, tangents)),
         anchor="warm_teacher",
@@ -107,12 +129,103 @@ def test_reweighted_trusts_helpful_labels_more():
     assert (np.diff(lesson.asked["weights"][order]) > 0).all()
 
 
-def test_filtered_drops_the_least_helpful_and_keeps_the_scale_of_the_loss():
-    lesson, targets = teach("filtered", keep=0.8)
-    dropped = np.flatnonzero(targets.weights == 0)
-    assert set(dropped) == set(np.argsort(lesson.influence)[:2])
-    assert targets.weights.mean() == pytest.approx(1)
-    assert np.allclose(teach("filtered", keep=1.0)[1].weights, 1)
+BUDGET = {"keep": 0.8, "balanced": False, "steps": None}
+
+
+def test_filtered_keeps_the_most_helpful():
+    lesson, targets = teach("filtered", **BUDGET, per_gap=False)
+    assert set(targets.kept) == set(range(10)) - set(np.argsort(lesson.influence)[:2])
+    assert list(teach("filtered", **BUDGET | {"keep": 1.0}, per_gap=False)[1].kept) == list(range(10))
+    assert list(teach("filtered", lesson, **BUDGET | {"keep": 1}, per_gap=False)[1].kept) == [lesson.influence.argmax()]
+
+
+def test_filtered_per_gap_asks_how_much_a_step_helps_for_its_length():
+    lesson = Lesson()
+    lesson.student_logits = lesson.warm_logits.copy()
+    lesson.student_logits[0, 0] += 0.1  # a little news with a little influence
+    lesson.student_logits[1:, 0] += 5
+    lesson.influence = np.where(np.arange(10) == 0, 0.9, 1.0)
+    kept = [teach("filtered", lesson, **BUDGET | {"keep": 1}, per_gap=per_gap)[1].kept[0] for per_gap in (False, True)]
+    assert kept[0] != 0 and kept[1] == 0
+
+
+@pytest.mark.parametrize(
+    ("arm", "first"),
+    [("confident", 4), ("disagreeing", 6), ("sure_unsure", 4)],
+)
+def test_the_other_selections_ask_the_teacher_and_the_student(arm, first):
+    lesson = Lesson()
+    lesson.warm_logits, lesson.student_logits = np.zeros((10, 3)), np.zeros((10, 3))
+    lesson.warm_logits[4, 0] = 8.0  # sure, and the student is not
+    lesson.warm_logits[5, 0] = lesson.student_logits[5, 0] = 7.0  # both sure of the same
+    lesson.warm_logits[6, 0], lesson.student_logits[6, 1] = 6.0, 6.0  # both sure, of different classes
+    assert list(teach(arm, lesson, **BUDGET | {"keep": 1})[1].kept) == [first]
+
+
+def test_random_rows_are_as_many_and_others_with_another_seed():
+    first, again, other = (
+        teach("random_rows", Lesson(seed=seed), **BUDGET | {"keep": 5})[1].kept for seed in (1, 1, 2)
+    )
+    assert len(first) == 5 and list(first) == list(again) != list(other)
+
+
+def test_a_balanced_budget_takes_the_same_share_of_every_predicted_class():
+    lesson = Lesson()
+    lesson.warm_logits = np.eye(3)[[0] * 6 + [1] * 4]
+    lesson.influence = np.arange(10, 0, -1.0)  # class 0 first
+    assert list(teach("filtered", lesson, **BUDGET | {"keep": 5}, per_gap=False)[1].kept) == [0, 1, 2, 3, 4]
+    balanced = BUDGET | {"keep": 5, "balanced": True}
+    assert list(teach("filtered", lesson, **balanced, per_gap=False)[1].kept) == [0, 1, 2, 6, 7]
+
+
+def test_crossfit_hears_of_a_row_from_the_teacher_that_has_not_seen_it():
+    lesson, targets = teach("crossfit", folds=3)
+    unseen = [~asked["only"] for asked in lesson.asked]
+    assert np.array_equal(np.sum(unseen, axis=0), np.ones(8))  # every labelled row in one fold
+    for number, rows in enumerate(unseen):
+        said = targets.logits[:8][rows, 0] - targets.logits[:8][rows, 1]
+        np.testing.assert_allclose(said, number + 1, rtol=1e-6)
+    probability = np.mean([softmax([level, 0.0, 0.0]) for level in (1, 2, 3)], axis=0)
+    np.testing.assert_allclose(softmax(targets.logits[8]), probability, rtol=1e-6)
+
+
+def test_bagged_is_the_mean_of_as_many_teachers_that_have_seen_all_in_other_orders():
+    lesson, targets = teach("bagged", teachers=3)
+    assert all("only" not in asked for asked in lesson.asked)
+    assert len({asked["order"] for asked in lesson.asked} | {0}) == 4  # none is the warm teacher again
+    probability = np.mean([softmax([level, 0.0, 0.0]) for level in (1, 2, 3)], axis=0)
+    np.testing.assert_allclose(softmax(targets.logits, axis=-1), np.tile(probability, (10, 1)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("arm", ["control", "tailored", "shuffled", "tilted"])
+@pytest.mark.parametrize("base", ["crossfit", "bagged"])
+def test_what_tailors_goes_on_from_its_base(arm, base):
+    settings = {"base": base, "teachers": 3} | ({} if arm == "control" else {"lambda": 0.0})
+    lesson, plain = Lesson(), teach(base, **{"folds" if base == "crossfit" else "teachers": 3})[1].logits
+    lesson.asked = fresh = []
+    targets = teach(arm, lesson, **settings)[1]
+    assert len(fresh) == 3
+    np.testing.assert_allclose(targets.logits if arm == "tilted" else lesson.asked["towards"], plain, rtol=1e-6)
+
+
+def test_early_is_the_same_warm_up_that_keeps_the_best_calibrated():
+    lesson, targets = teach("early")
+    assert lesson.asked == [{"name": "early", "keep": "calibrated"}]
+    assert targets.teacher is None and targets.roles == ("train", "transfer")
+
+
+def test_pooled_teaches_the_feedback_rows_too():
+    assert teach("pooled")[1].roles == ("train", "transfer", "feedback")
+
+
+def test_a_list_of_weights_is_a_trial_each():
+    settings = ARM_SETTINGS["tailored"].model_validate(WARM | {"lambda": [0, 0.5, 2.0]})
+    trials = dict(settings.trials())
+    assert {name: tried.lambda_ for name, tried in trials.items()} == {"0": 0, "0.5": 0.5, "2": 2.0}
+    assert not dict(ARM_SETTINGS["tailored"].model_validate(WARM | {"lambda": 0.5}).trials())
+    for wrong in ([0.5, 2], [0], [0, 0], "0.5", -1, [0, -1]):
+        with pytest.raises(ValidationError):
+            ARM_SETTINGS["tailored"].model_validate(WARM | {"lambda": wrong})
 
 
 def test_weighted_student_follows_the_influence_under_the_teacher():

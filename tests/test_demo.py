@@ -8,7 +8,8 @@ from lgtm.data.demo import LABELS, Comparison, Contrast, GeneratorSettings, Rema
 from lgtm.errors import UserError
 
 SETTINGS = {
-    "train": 300, "test": 100, "negation": 0.25, "report": 0.1, "comparison": 0.1, "contrast": 0.5, "seed": 0
+    "train": 300, "test": 100, "transfer": 200,
+    "negation": 0.25, "report": 0.1, "comparison": 0.1, "contrast": 0.5, "seed": 0,
 }  # fmt: skip
 
 FUNNY = Remark("plot", "", "", "funny")

@@ -18,7 +18,7 @@ PAIR = {
 TASK = {
     "description": "good or bad",
     "source": "local",
-    "files": {"train": "train.csv", "test": "test.csv"},
+    "files": {"train": "train.csv", "test": "test.csv", "transfer": "new.csv"},
     "leaderboard": {"files": {"TINY.tsv": "hidden.csv"}, "write": "names"},
     "columns": {"text": "text", "text_pair": None, "label": "label"},
     "metrics": ["accuracy"],
@@ -45,6 +45,7 @@ def write_cards(root: Path) -> None:
     (folder / "task.yaml").write_text(yaml.safe_dump(TASK))
     (folder / "train.csv").write_text(csv(texts(120, 0, 6)))
     (folder / "test.csv").write_text(csv(texts(24, 7, 8)))
+    (folder / "new.csv").write_text("\n".join(["text", *texts(40, 10, 29)]) + "\n")
     (folder / "hidden.csv").write_text("\n".join(["text", *texts(10, 0, 9)]) + "\n")
     (root / "pairs").mkdir(exist_ok=True)
     (root / "pairs/tiny.yaml").write_text(yaml.safe_dump(PAIR))

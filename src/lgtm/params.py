@@ -71,6 +71,7 @@ class Prepare(Strict):
     selection: OpenFraction
     feedback: OpenFraction
     max_train: Count | None
+    max_transfer: Count | None
     max_selection: Count | None
     max_test: Count | None
     seed: Seed

@@ -1,10 +1,10 @@
 """The student learns from the labels alone."""
 
 from lgtm.arms.shared.lesson import Lesson
-from lgtm.config import Strict
+from lgtm.arms.shared.settings import ArmSettings
 
 
-class Settings(Strict):
+class Settings(ArmSettings):
     """No settings."""
 
 

@@ -5,11 +5,13 @@ from typing import Annotated
 from pydantic import Field
 
 from lgtm.arms.shared.lesson import CoTraining, Lesson, Targets
-from lgtm.config import Strict
+from lgtm.arms.shared.settings import ArmSettings
 
 
-class Settings(Strict):
+class Settings(ArmSettings):
     """`hard_label_weight`: the labels' share in the student's loss, in place of distill's."""
+
+    trains_teacher = True
 
     hard_label_weight: Annotated[float, Field(ge=0.0, le=1.0)]
     learning_rate_factor: Annotated[float, Field(gt=0.0)]

@@ -1,21 +1,20 @@
-"""Plain distillation on the samples that help: those of the highest influence under the warm teacher."""
-
-from typing import Annotated
+"""Plain distillation on the rows that help: those of the highest influence under the warm teacher."""
 
 import numpy as np
-from pydantic import Field
 
 from lgtm.arms.shared.lesson import Lesson, Targets
-from lgtm.config import Strict
+from lgtm.arms.shared.selection import Budget, gap_length, taught_within
 
 
-class Settings(Strict):
-    """`keep`: the fraction of train that is kept."""
+class Settings(Budget):
+    """`per_gap`: by the influence per unit of ‖p_S − p_T‖, the teacher's news about a row, in place of as it is."""
 
-    keep: Annotated[float, Field(gt=0.0, le=1.0)]
+    per_gap: bool
 
 
 def teach(settings: Settings, lesson: Lesson) -> Targets:
-    """The warm teacher's logits; the least helpful samples have no weight."""
-    kept = lesson.influence >= np.quantile(lesson.influence, 1 - settings.keep)
-    return Targets(lesson.warm_logits, weights=kept / kept.mean())
+    """The warm teacher's logits, on the rows within the budget that help most."""
+    scores = lesson.influence
+    if settings.per_gap:
+        scores = scores / np.maximum(gap_length(lesson.warm_logits, lesson.student_logits), np.finfo(np.float32).eps)
+    return taught_within(settings, lesson, scores)

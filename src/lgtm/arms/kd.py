@@ -1,10 +1,10 @@
 """Plain knowledge distillation from the warmed-up teacher (Hinton et al., 2015)."""
 
 from lgtm.arms.shared.lesson import Lesson, Targets
-from lgtm.config import Strict
+from lgtm.arms.shared.settings import ArmSettings
 
 
-class Settings(Strict):
+class Settings(ArmSettings):
     """No settings."""
 
 

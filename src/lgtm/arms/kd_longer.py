@@ -5,10 +5,10 @@ from typing import Annotated
 from pydantic import Field
 
 from lgtm.arms.shared.lesson import Lesson, Targets
-from lgtm.config import Strict
+from lgtm.arms.shared.settings import ArmSettings
 
 
-class Settings(Strict):
+class Settings(ArmSettings):
     """`epochs_factor`: of the student's epochs in distill."""
 
     epochs_factor: Annotated[float, Field(gt=0.0)]

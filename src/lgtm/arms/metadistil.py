@@ -5,11 +5,13 @@ from typing import Annotated
 from pydantic import Field
 
 from lgtm.arms.shared.lesson import CoTraining, InfluenceTerm, Lesson, Targets
-from lgtm.config import Strict
+from lgtm.arms.shared.settings import ArmSettings
 
 
-class Settings(Strict):
+class Settings(ArmSettings):
     """`learning_rate_factor`: of the pair's teacher learning rate."""
+
+    trains_teacher = True
 
     learning_rate_factor: Annotated[float, Field(gt=0.0)]
 

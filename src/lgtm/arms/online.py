@@ -5,11 +5,13 @@ from typing import Annotated
 from pydantic import Field
 
 from lgtm.arms.shared.lesson import CoTraining, InfluenceTerm, Lesson, Targets
-from lgtm.config import Strict
+from lgtm.arms.shared.settings import ArmSettings
 
 
-class Settings(Strict):
+class Settings(ArmSettings):
     """The weights of the teacher's loss; `lambda`'s unit is the tangents' own scale, or with `normalise` off, none."""
+
+    trains_teacher = True
 
     lambda_: Annotated[float, Field(alias="lambda", ge=0.0)]
     normalise: bool

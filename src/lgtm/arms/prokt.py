@@ -5,11 +5,13 @@ from typing import Annotated
 from pydantic import Field
 
 from lgtm.arms.shared.lesson import CoTraining, Lesson, Targets
-from lgtm.config import Strict
+from lgtm.arms.shared.settings import ArmSettings
 
 
-class Settings(Strict):
+class Settings(ArmSettings):
     """`student_weight`: of KL(p_T ‖ p_S) beside the labels."""
+
+    trains_teacher = True
 
     student_weight: Annotated[float, Field(ge=0.0)]
     learning_rate_factor: Annotated[float, Field(gt=0.0)]

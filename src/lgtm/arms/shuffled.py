@@ -1,21 +1,18 @@
 """The placebo of `tailored`: the same retraining with the tangents permuted among the samples. Must not help."""
 
-from typing import Annotated
-
 import numpy as np
-from pydantic import Field
 
 from lgtm.arms.shared.lesson import Lesson, Targets
-from lgtm.config import Strict
+from lgtm.arms.shared.settings import Tailoring
 
 
-class Settings(Strict):
-    """`lambda`: as of `tailored`."""
+class Settings(Tailoring):
+    """As of `tailored`."""
 
-    lambda_: Annotated[float, Field(alias="lambda", ge=0.0)]
+    trains_teacher = True
 
 
 def teach(settings: Settings, lesson: Lesson) -> Targets:
     """The teacher after the shared extra steps, with other samples' tangents in its loss."""
     order = np.random.default_rng(lesson.seed).permutation(len(lesson.tangents))
-    return lesson.retrain(influence_weight=settings.lambda_, tangents=lesson.tangents[order])
+    return lesson.retrain(settings.lambda_, towards=settings.base_logits(lesson), tangents=lesson.tangents[order])

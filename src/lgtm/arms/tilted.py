@@ -1,17 +1,16 @@
-"""No retraining: the warm teacher's logits, tilted against the student's tangents (the closed form of `tailored`)."""
-
-from typing import Annotated
-
-from pydantic import Field
+"""No retraining: logits of the teacher, tilted against the student's tangents (the closed form of `tailored`)."""
 
 from lgtm.arms.shared.lesson import Lesson, Targets
-from lgtm.config import Strict
+from lgtm.arms.shared.settings import Tailoring
 
 
-class Settings(Strict):
-    """`lambda`: the weight of the influence, in units of the tangents' own scale."""
+class Settings(Tailoring):
+    """As of `tailored`."""
 
-    lambda_: Annotated[float, Field(alias="lambda", ge=0.0)]
+    @property
+    def trains_teacher(self) -> bool:
+        """Only for another base than the warm teacher."""
+        return self.base != "warm"
 
 
 def teach(settings: Settings, lesson: Lesson) -> Targets:
@@ -19,7 +18,7 @@ def teach(settings: Settings, lesson: Lesson) -> Targets:
 
     With p = softmax(z / T), w the warm logits and α the labels' share this is T² KL(p ‖ p_warm) + λ (1 − α) T p·ṡ and a
     constant. Its derivative in p, T² (z − w) / T + λ (1 − α) T ṡ and a constant, is the same for all classes where
-    z = w − λ (1 − α) ṡ, whatever T is.
+    z = w − λ (1 − α) ṡ, whatever T is. With another base, w is what that says.
     """
     share = 1 - lesson.hard_label_weight
-    return Targets(lesson.warm_logits - settings.lambda_ * share * lesson.tangents)
+    return Targets(settings.base_logits(lesson) - settings.lambda_ * share * lesson.tangents)

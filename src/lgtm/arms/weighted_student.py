@@ -5,11 +5,11 @@ from typing import Annotated
 from pydantic import Field
 
 from lgtm.arms.shared.lesson import Lesson, Targets
+from lgtm.arms.shared.settings import ArmSettings
 from lgtm.arms.shared.weights import bounded_weights
-from lgtm.config import Strict
 
 
-class Settings(Strict):
+class Settings(ArmSettings):
     """`slope` of the weights (see lgtm.arms.shared.weights)."""
 
     slope: Annotated[float, Field(ge=0.0)]

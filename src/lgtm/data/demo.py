@@ -5,6 +5,7 @@ their scope, of two sides in contrast one wins, and of two remarks side by side 
 composes the sentence gets its sentiment right.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -13,6 +14,7 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from lgtm.config import Strict
+from lgtm.data.files import PIECE
 from lgtm.errors import UserError
 
 LABELS = ("negative", "positive")
@@ -40,12 +42,14 @@ PATIENCE = 10_000  # draws in a row that bring nothing new before the settings a
 class GeneratorSettings(Strict):
     """How many reviews, and how much of each construction.
 
-    negation, report and comparison are shares of a review's sides, the rest being plain remarks; contrast is the share
-    of reviews with two sides.
+    transfer are drawn without a label; one that was drawn before is left out later, as any repeated text is. negation,
+    report and comparison are shares of a review's sides, the rest being plain remarks; contrast is the share of reviews
+    with two sides.
     """
 
     train: Annotated[int, Field(ge=10)]
     test: Annotated[int, Field(ge=10)]
+    transfer: Annotated[int, Field(ge=0)]
     negation: Share
     report: Share
     comparison: Share
@@ -140,6 +144,15 @@ def generate(settings: GeneratorSettings) -> dict[str, pd.DataFrame]:
     frame = pd.DataFrame({"text": list(texts), "label": [LABELS[label] for label in wanted]})
     train, test = frame[: settings.train], frame[settings.train :]
     return {"train": train, "test": test.reset_index(drop=True)}
+
+
+def unlabelled(settings: GeneratorSettings) -> Iterator[pd.DataFrame]:
+    """The split transfer in pieces: text, and the true_label that a generator knows; what the shares bring."""
+    rng = np.random.default_rng([settings.seed, *b"transfer"])
+    for start in range(0, settings.transfer, PIECE):
+        trees = [_draw(rng, settings) for _ in range(min(PIECE, settings.transfer - start))]
+        true = [int(polarity(tree) > 0) for tree in trees]
+        yield pd.DataFrame({"text": [render(tree) for tree in trees], "true_label": true})
 
 
 def _new_text(rng: np.random.Generator, settings: GeneratorSettings, label: int, known: dict[str, None]) -> str:

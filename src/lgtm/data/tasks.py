@@ -19,6 +19,10 @@ Parts = Annotated[
     BeforeValidator(lambda value: {"test": value} if isinstance(value, str) else value),
     Field(min_length=1),
 ]
+# One place may be written without the list.
+Places = Annotated[
+    list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value), Field(min_length=1)
+]
 PredictionFile = Annotated[str, Field(pattern=r"^[\w-]+\.tsv$")]
 ClassName = Annotated[
     str,
@@ -35,24 +39,29 @@ def column_or_false(value: Any) -> Any:
 
 
 class Splits(Strict):
-    """Where the splits are: files, or splits of the hub data set. `test` may be a mapping of part to place."""
+    """Where the splits are: files, or splits of the hub data set.
+
+    `test` may be a mapping of part to place. `transfer`, one place or several: rows without labels, or whose labels are
+    not read, on which the teacher speaks and the student learns from it.
+    """
 
     train: str
     validation: str | None = None
     test: Parts | None = None
+    transfer: Places | None = None
 
     def places(self) -> list[tuple[str, str, str]]:
-        """(split, part, place) of every table, train first. Outside test, the part is the split itself."""
+        """(split, part, place) of every labelled table, train first. Outside test, the part is the split itself."""
         single = [(split, split, place) for split in ("train", "validation") if (place := getattr(self, split))]
         return single + [("test", part, place) for part, place in (self.test or {}).items()]
 
     @model_validator(mode="after")
     def _distinct(self) -> "Splits":
-        places = [place for _, _, place in self.places()]
+        places = [place for _, _, place in self.places()] + (self.transfer or [])
         repeated = next((place for place in places if places.count(place) > 1), None)
         if repeated:
             raise ValueError(f"{repeated!r} is named twice; a split may be read in one role only")
-        if clash := {"train", "validation"} & set(self.test or {}):
+        if clash := {"train", "validation", "transfer"} & set(self.test or {}):
             raise ValueError(f"test: a part may not be called {clash.pop()}")
         return self
 
@@ -64,6 +73,8 @@ class Files(Splits):
     def _readable(self) -> "Files":
         for split, _, place in self.places():
             _check_place(split, place)
+        for place in self.transfer or []:
+            _check_place("transfer", place)
         return self
 
 
@@ -202,7 +213,7 @@ class TaskCard(Strict):
     def _has(self, kinds: list[str]) -> bool:
         if self.source != "local":
             return False
-        places = [place for _, _, place in self.files.places()]
+        places = [place for _, _, place in self.files.places()] + (self.files.transfer or [])
         places += self.leaderboard.files.values() if self.leaderboard else []
         return any(PurePosixPath(place).suffix.lower()[1:] in kinds for place in places)
 

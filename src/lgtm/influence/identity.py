@@ -53,9 +53,12 @@ def distillation_influence(
 
 
 def label_influence(student_logits: Tensor, tangents: Tensor, labels: Tensor) -> Tensor:
-    """Influence of every sample under its label: the identity with a one-hot teacher at T = 1. Returns N values."""
-    gap = student_logits.softmax(-1) - F.one_hot(labels, student_logits.shape[-1])
-    return (gap * tangents).sum(-1)
+    """Influence of every sample under its label: the identity with a one-hot teacher at T = 1. Returns N values.
+
+    A label below 0 says that there is none: no loss, and so no influence.
+    """
+    gap = student_logits.softmax(-1) - F.one_hot(labels.clamp(min=0), student_logits.shape[-1])
+    return (gap * tangents).sum(-1) * (labels >= 0)
 
 
 def unit_scale(tangents: Tensor) -> Tensor:

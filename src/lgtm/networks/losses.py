@@ -1,8 +1,9 @@
 """The losses of the training loop: labels, distillation, tailoring.
 
 Each is a module called as `loss(outputs, batch)` with a transformers output and a batch that carries `labels` and
-`index`, the position of its samples in the train table; teacher outputs are looked up by that index. Every loss is a
-mean over the batch. Logits are N × C, one row per train sample.
+`index`, the position of its samples in the table of rows; teacher outputs are looked up by that index. Every loss is a
+mean over the batch. Logits are N × C, one row per sample. A row without a label (−100, what torch's cross-entropy
+ignores) has no part in a loss with labels, but counts in the mean.
 """
 
 from torch import Tensor, nn
@@ -145,9 +146,9 @@ def co_teaching_loss(
     student_kl_weight: float,
 ) -> Tensor:
     """a CE(y, p_T) + b KL(p_T ‖ p_S) + c KL(p_S ‖ p_T): a teacher's loss beside its student, but for the influence."""
-    labelled = label_weight * F.cross_entropy(logits, labels)
+    labelled = label_weight * F.cross_entropy(logits, labels, reduction="none")
     towards = teacher_kl_weight * _kl(logits, student_logits) + student_kl_weight * _kl(student_logits, logits)
-    return labelled + towards.mean()
+    return (labelled + towards).mean()
 
 
 def _kl(logits: Tensor, other: Tensor, temperature: float = 1.0) -> Tensor:

@@ -3,6 +3,7 @@
 import copy
 import inspect
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -98,8 +99,8 @@ def _whole(length: float) -> float:
     return length if length < 1e9 else math.inf
 
 
-def train_wordpiece(texts: list[str], vocab_size: int, max_length: int) -> PreTrainedTokenizerFast:
-    """A lower-casing BERT WordPiece tokenizer trained on the given texts."""
+def train_wordpiece(texts: Iterable[str], vocab_size: int, max_length: int) -> PreTrainedTokenizerFast:
+    """A lower-casing BERT WordPiece tokenizer trained on the given texts, which are gone through twice."""
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     tokenizer = _bert_tokenizer(models.WordPiece(unk_token="[UNK]"))
     # The trainer numbers letters in the order of a hash map, and its ties follow the numbers: two runs differ. Handing

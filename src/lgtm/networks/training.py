@@ -172,6 +172,11 @@ def count_steps(data: EncodedTexts, settings) -> int:
     return math.ceil(settings.epochs * math.ceil(len(data) / settings.batch_size))
 
 
+def epochs_of(steps: int, data: EncodedTexts, batch_size: int) -> float:
+    """The epochs that take so many optimizer steps (see count_steps)."""
+    return steps / math.ceil(len(data) / batch_size)
+
+
 def endless(batches: Iterable[dict[str, Tensor]]) -> Iterator[dict[str, Tensor]]:
     """The batches, over and over."""
     while True:

@@ -4,19 +4,27 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+import pandas as pd
+
+TAUGHT = ("train", "transfer")
 
 
 @dataclass(frozen=True)
 class Targets:
     """What a student is taught: teacher logits (N × C), the teacher itself where the arm made a new one.
 
-    weights: of the samples in the student's loss (N, mean 1); None for all alike. epochs_factor: of its epochs.
+    roles: whose rows these are, one after another. kept: places of the rows that are taught, None for all of them.
+    weights: of the samples in the student's loss (N, mean 1); None for all alike. epochs_factor: of its epochs; steps:
+    of its optimizer, in place of epochs.
     """
 
     logits: np.ndarray
     teacher: Any = None
+    roles: tuple[str, ...] = TAUGHT
+    kept: np.ndarray | None = None
     weights: np.ndarray | None = None
     epochs_factor: float = 1.0
+    steps: int | None = None
 
 
 @dataclass(frozen=True)
@@ -48,24 +56,46 @@ class CoTraining:
 
 
 class Lesson(Protocol):
-    """What an arm may use: the warm teacher, what the influence stage found, and a way to train the teacher further.
+    """What an arm may use: what the warm teacher says, what the influence stage found, and ways to train a teacher.
 
-    warm_logits: N × C. tangents: N × C, in units of their own scale (see identity.unit_scale). influence,
-    influence_label: N, under the warm teacher and under the label. seed: of the cell. hard_label_weight: the labels'
-    share in the loss that was scored; the rest is the teacher's.
+    N rows: train's, then transfer's. rows: text, [text_pair] and label, below 0 where there is none; labelled: N
+    booleans. warm_logits, student_logits: N × C. tangents: N × C, in units of their own scale (see
+    identity.unit_scale). influence, influence_label: N, under the warm teacher and under the label. seed: of the cell.
+    hard_label_weight: the labels' share in the loss that was scored; the rest is the teacher's.
     """
 
     seed: int
     hard_label_weight: float
+    rows: pd.DataFrame
+    labelled: np.ndarray
     warm_logits: np.ndarray
+    student_logits: np.ndarray
     tangents: np.ndarray
     influence: np.ndarray
     influence_label: np.ndarray
 
     def retrain(
-        self, influence_weight: float, tangents: np.ndarray | None = None, weights: np.ndarray | None = None
+        self,
+        influence_weight: float,
+        *,
+        towards: np.ndarray | None = None,
+        tangents: np.ndarray | None = None,
+        weights: np.ndarray | None = None,
     ) -> Targets:
         """Train the teacher for the shared extra steps with −`influence_weight` · mean influence in its loss.
 
-        tangents: in place of the lesson's own. weights: of the samples in the rest of the loss (N, mean 1).
+        towards: logits (N × C) to be held to in place of the warm teacher's. tangents: in place of the lesson's own.
+        weights: of the samples in the rest of the loss (N, mean 1).
         """
+
+    def fresh_teacher(
+        self, name: str, *, only: np.ndarray | None = None, order: int = 0, keep: str | None = None
+    ) -> np.ndarray:
+        """Warm a teacher up from its start, as teacher_warmup does, and return its logits (N × C).
+
+        name: of its cost. only: booleans over train, the rows it sees. order: of its batches, 0 that of the warm
+        teacher. keep: in place of teacher_warmup's.
+        """
+
+    def pooled_teacher(self) -> Targets:
+        """Warm a teacher up on train and feedback; what it says of them and of transfer, in Targets' roles."""

@@ -1,0 +1,21 @@
+"""The target of every row comes from a teacher that has not seen its label (K folds of train)."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from lgtm.arms.shared.folds import crossfitted
+from lgtm.arms.shared.lesson import Lesson, Targets
+from lgtm.arms.shared.settings import ArmSettings
+
+
+class Settings(ArmSettings):
+    """`folds` of train, and so teachers."""
+
+    trains_teacher = True
+    folds: Annotated[int, Field(ge=2)]
+
+
+def teach(settings: Settings, lesson: Lesson) -> Targets:
+    """The cross-fitted logits."""
+    return Targets(crossfitted(lesson, settings.folds))

@@ -1,0 +1,167 @@
+"""What an arm may use, as the stages have it: see lgtm.arms.shared.lesson."""
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lgtm.arms.shared.lesson import TAUGHT, Targets
+from lgtm.params import Params
+from stages.artifacts import INIT, read_cost, read_matrix, read_roles
+
+# torch and transformers are imported where they are used: an arm that passes the warm teacher on needs neither, and
+# their import would be most of its time.
+
+POOLED = ("train", "transfer", "feedback")
+
+
+class Lesson:
+    """The lesson of one cell.
+
+    teacher: the folder of the teacher that the arm starts from, with its targets; scores: what influence found; out:
+    where a new teacher goes. costs: what the arm has used, by network.
+    """
+
+    def __init__(self, seed: int, params: Params, teacher: Path, scores: Path, out: Path):
+        self.seed, self.params, self.teacher, self.scores, self.out = seed, params, teacher, scores, out
+        self.hard_label_weight = params.scored_loss.hard_label_weight
+        self.costs: dict[str, dict[str, int]] = {}
+        self.fresh: dict[str, np.ndarray] = {}
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """The rows that are taught: train's, then transfer's, whose label is below 0."""
+        return read_roles(TAUGHT)
+
+    @cached_property
+    def labelled(self) -> np.ndarray:
+        """Which rows have a label (N booleans)."""
+        return (self.rows["label"] >= 0).to_numpy()
+
+    @cached_property
+    def warm_logits(self) -> np.ndarray:
+        """The warm teacher's logits."""
+        return read_matrix(self.teacher / "targets.parquet", "logits")
+
+    @cached_property
+    def student_logits(self) -> np.ndarray:
+        """The student's logits, as it was scored."""
+        return self._scored(read_matrix(self.scores, "student_logits"))
+
+    @cached_property
+    def tangents(self) -> np.ndarray:
+        """The student's tangents, in units of their own scale."""
+        import torch
+
+        from lgtm.influence.identity import unit_scale
+
+        return self._scored(unit_scale(torch.tensor(read_matrix(self.scores, "tangents"))).numpy())
+
+    @cached_property
+    def influence(self) -> np.ndarray:
+        """Influence of the rows under the warm teacher."""
+        return self._scored(pd.read_parquet(self.scores, columns=["influence"])["influence"].to_numpy())
+
+    @cached_property
+    def influence_label(self) -> np.ndarray:
+        """Influence of the rows under their labels, 0 where there is none."""
+        return self._scored(pd.read_parquet(self.scores, columns=["influence_label"])["influence_label"].to_numpy())
+
+    def _scored(self, values: np.ndarray) -> np.ndarray:
+        """The values, whose cost the arm has to bear."""
+        self.costs |= read_cost(self.scores.parent)
+        return values
+
+    def retrain(
+        self,
+        influence_weight: float,
+        *,
+        towards: np.ndarray | None = None,
+        tangents: np.ndarray | None = None,
+        weights: np.ndarray | None = None,
+    ) -> Targets:
+        """Train the warm teacher further, or anew, on all rows, and let it speak on them."""
+        import torch
+
+        from lgtm.networks.losses import TailoringLoss
+        from lgtm.networks.pairs import load_pair
+
+        settings, scored = self.params.teacher_tailored.retrain, self.params.scored_loss
+        towards = self.warm_logits if towards is None else towards
+        if tangents is None:
+            tangents = self.tangents if influence_weight else np.zeros_like(towards)
+        loss = TailoringLoss(
+            torch.tensor(towards),
+            torch.tensor(self.student_logits if settings.student_weight else np.zeros_like(towards)),
+            torch.tensor(tangents),
+            anchor=settings.anchor,
+            student_weight=settings.student_weight,
+            influence_weight=influence_weight,
+            temperature=scored.temperature,
+            hard_label_weight=scored.hard_label_weight,
+            weights=None if weights is None else torch.tensor(weights, dtype=torch.float32),
+        )
+        rate = load_pair(self.params.pair).teacher.learning_rate * settings.learning_rate_factor
+        teacher = self._network(INIT / "teacher" if settings.start == "initial" else self.teacher, self.seed)
+        rows = teacher.encode(*TAUGHT)
+        teacher.fit(loss, rows, settings, self.params, learning_rate=rate, seed=self.seed, out=self.out)
+        return self._spoken(teacher, TAUGHT)
+
+    def fresh_teacher(
+        self, name: str, *, only: np.ndarray | None = None, order: int = 0, keep: str | None = None
+    ) -> np.ndarray:
+        """Warm a teacher up, on a part of train where `only` is given, and return its logits; once for each name."""
+        if name not in self.fresh:
+            teacher = self._warmed_up(("train",), only, order, keep, name)
+            self.fresh[name] = teacher.predict(TAUGHT, self.params.teacher_warmup.batch_size)
+            self._bear(teacher)
+        return self.fresh[name]
+
+    def pooled_teacher(self) -> Targets:
+        """Warm a teacher up on train and feedback, and let it speak on them and on transfer."""
+        teacher = self._warmed_up(("train", "feedback"), None, 0, None, "pooled")
+        teacher.save(self.out)
+        return self._spoken(teacher, POOLED)
+
+    def _warmed_up(self, roles, only, order, keep, name):
+        """A teacher after what teacher_warmup does, on the rows of these roles, or of a part of them."""
+        from lgtm.networks.losses import LabelLoss
+        from lgtm.networks.pairs import load_pair
+
+        settings = self.params.teacher_warmup
+        if keep is not None:
+            settings = settings.model_copy(update={"keep": keep})
+        seed = self.seed + 1_000_000 * order
+        teacher = self._network(INIT / "teacher", seed)
+        rows = teacher.encode(*roles)
+        if only is not None:
+            rows = rows.take(np.flatnonzero(only).tolist())
+        teacher.train(
+            LabelLoss(),
+            rows,
+            settings,
+            self.params,
+            learning_rate=load_pair(self.params.pair).teacher.learning_rate,
+            seed=seed,
+            description=f"{self.out}: {name}",
+        )
+        return teacher
+
+    def _network(self, folder: Path, seed: int):
+        from lgtm.networks.determinism import make_deterministic
+        from stages.network import Network
+
+        make_deterministic(seed)
+        return Network(folder)
+
+    def _spoken(self, teacher, roles: tuple[str, ...]) -> Targets:
+        logits = teacher.predict(roles, self.params.teacher_tailored.retrain.batch_size)
+        self._bear(teacher)
+        return Targets(logits, teacher, roles)
+
+    def _bear(self, teacher) -> None:
+        from lgtm.networks.cost import added
+
+        before = [self.costs["teacher"]] if "teacher" in self.costs else []
+        self.costs["teacher"] = added([*before, teacher.passes.total()])
