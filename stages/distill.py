@@ -79,15 +79,17 @@ def distil(start: Path, teacher: Path, params: Params, seed: int, out: Path) -> 
 
     Where there are several targets to choose from, a student learns from each, and the best on selection is kept.
     """
+    trials = read_json(teacher / "trials.json")
     costs, scores = [], {}
-    for name in read_json(teacher / "trials.json"):
+    for name in trials:
         make_deterministic(seed)
         student = Network(start)
         taught_student(student, trial_folder(teacher, name), params, seed, trial_folder(out, name))
+        if len(trials) > 1:
+            scores[name] = on_selection(student, params.distill.batch_size)
         costs.append(student.passes.total())
-        scores[name] = on_selection(student, params.distill.batch_size)
     write_cost(out, student=added(costs))
-    if len(scores) > 1:
+    if scores:
         keep_best(scores, out)
 
 

@@ -113,19 +113,20 @@ class Lesson:
     ) -> np.ndarray:
         """Warm a teacher up, on a part of train where `only` is given, and return its logits; once for each name."""
         if name not in self.fresh:
-            teacher = self._warmed_up(("train",), only, order, keep, name)
+            teacher, training = self._to_warm_up(("train",), only, order, keep)
+            teacher.train(**training, description=f"{self.out}: {name}")
             self.fresh[name] = teacher.predict(TAUGHT, self.params.teacher_warmup.batch_size)
             self._bear(teacher)
         return self.fresh[name]
 
     def pooled_teacher(self) -> Targets:
         """Warm a teacher up on train and feedback, and let it speak on them and on transfer."""
-        teacher = self._warmed_up(("train", "feedback"), None, 0, None, "pooled")
-        teacher.save(self.out)
+        teacher, training = self._to_warm_up(("train", "feedback"))
+        teacher.fit(**training, out=self.out)
         return self._spoken(teacher, POOLED)
 
-    def _warmed_up(self, roles, only, order, keep, name):
-        """A teacher after what teacher_warmup does, on the rows of these roles, or of a part of them."""
+    def _to_warm_up(self, roles, only=None, order=0, keep=None):
+        """A teacher at its start and how it is to be trained: as teacher_warmup does, on the rows of these roles."""
         from lgtm.networks.losses import LabelLoss
         from lgtm.networks.pairs import load_pair
 
@@ -137,16 +138,9 @@ class Lesson:
         rows = teacher.encode(*roles)
         if only is not None:
             rows = rows.take(np.flatnonzero(only).tolist())
-        teacher.train(
-            LabelLoss(),
-            rows,
-            settings,
-            self.params,
-            learning_rate=load_pair(self.params.pair).teacher.learning_rate,
-            seed=seed,
-            description=f"{self.out}: {name}",
-        )
-        return teacher
+        rate = load_pair(self.params.pair).teacher.learning_rate
+        training = {"loss": LabelLoss(), "rows": rows, "settings": settings, "params": self.params}
+        return teacher, training | {"learning_rate": rate, "seed": seed}
 
     def _network(self, folder: Path, seed: int):
         from lgtm.networks.determinism import make_deterministic

@@ -116,12 +116,8 @@ def test_no_two_modules_import_each_other():
 
 
 def test_script_is_stage_is_section():
-    scripts = {path.stem for path in (ROOT / "stages").glob("[!_]*.py")} - {
-        "artifacts",
-        "gathered",
-        "lesson",
-        "network",
-    }
+    helpers = {"artifacts", "gathered", "lesson", "network"}
+    scripts = {path.stem for path in (ROOT / "stages").glob("[!_]*.py")} - helpers
     assert scripts == set(STAGES)
     # There is nothing to set about gathering scores, and the test is read in one way.
     assert set(STAGES) - set(Params.model_fields) == {"selection", "evaluate_warmup", "evaluate_rounds"}

@@ -41,7 +41,7 @@ def test_noise_is_everywhere_but_in_the_test_and_in_what_the_card_calls_clean(ho
     summary = json.loads(Path("work/data/summary.json").read_text())
     assert summary["label_noise"] == {"fraction": 0.25, "clean_roles": ["selection"]}
     assert summary["files"]["tasks/tiny/train.csv"] == {"rows": 120, "multi_line_fields": 0}
-    assert set(summary) == {"roles", "grouped_by", "crossing", "label_noise", "files", "truncated"}
+    assert set(summary) == {"roles", "transfer", "grouped_by", "crossing", "label_noise", "files", "truncated"}
 
 
 NOT_TO_BE_IMPORTED = ("torch", "transformers", "tokenizers")

@@ -24,7 +24,21 @@ from stages import (
     teacher_warmup,
     validation,
 )
-from stages.artifacts import INIT, LEADERBOARD, REPORTS, cell, evaluation, read_json, read_matrix, read_role, role_path
+from stages.artifacts import (
+    INIT,
+    LEADERBOARD,
+    REPORTS,
+    TAUGHT,
+    cell,
+    evaluation,
+    read_json,
+    read_matrix,
+    read_role,
+    read_roles,
+    role_path,
+)
+
+WARM = {"base": "warm", "teachers": 3}
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +69,7 @@ def test_mixed_precision_is_of_the_training_and_targets_are_what_the_saved_teach
         AcceleratorState._reset_state(reset_partial_state=True)  # one precision a process, which a stage has for itself
         settings(precision=precision, teacher_warmup__epochs=3)
         teacher_warmup.main(1)
-        said = logits_of(cell(1, "teacher"), read_role("train")["text"])
+        said = logits_of(cell(1, "teacher"), read_roles(TAUGHT)["text"])
         np.testing.assert_allclose(read_matrix(cell(1, "teacher") / "targets.parquet", "logits"), said, atol=1e-4)
         found[precision] = weights(cell(1, "teacher"))
     difference = (found["fp32"] - found["bf16"]).abs().max()
@@ -85,10 +99,9 @@ def margin(logits, labels):
     return -sum(margins[labels == label].mean() for label in range(2)) / 2
 
 
-def scored_loss(student, teacher, label, temperature, mix):
+def soft_loss(student, teacher, temperature):
     """The distillation loss of one row, up to what does not depend on the student."""
-    soft = -((teacher / temperature).softmax(-1) * (student / temperature).log_softmax(-1)).sum()
-    return (1 - mix) * temperature**2 * soft - mix * student.log_softmax(-1)[label]
+    return -(temperature**2) * ((teacher / temperature).softmax(-1) * (student / temperature).log_softmax(-1)).sum()
 
 
 def direct(folder, teacher_logits, *, scope, feedback_loss, preconditioner, temperature, mix):
@@ -101,7 +114,7 @@ def direct(folder, teacher_logits, *, scope, feedback_loss, preconditioner, temp
     def logits(text):
         return model(**tokenizer(text, return_tensors="pt")).logits[0]
 
-    feedback, train = read_role("feedback"), read_role("train")
+    feedback, train = read_role("feedback"), read_roles(TAUGHT)
     said = torch.stack([logits(text) for text in feedback["text"]])
     direction = torch.autograd.grad(feedback_loss(said, torch.tensor(feedback["label"])), parameters)
     if preconditioner == "adamw":
@@ -111,7 +124,8 @@ def direct(folder, teacher_logits, *, scope, feedback_loss, preconditioner, temp
     scores = []
     for text, label, teacher in zip(train["text"], train["label"], teacher_logits, strict=True):
         student = logits(text)
-        kinds = [scored_loss(student, teacher, label, temperature, mix), -student.log_softmax(-1)[label]]
+        own = F.cross_entropy(student, torch.tensor(label))  # none, and no gradient, where there is no label
+        kinds = [(1 - mix) * soft_loss(student, teacher, temperature) + mix * own, own]
         gradients = [torch.autograd.grad(kind, parameters, retain_graph=True) for kind in kinds]
         scores.append([sum((g * v).sum() for g, v in zip(each, direction, strict=True)) / length for each in gradients])
     return torch.tensor(scores).T
@@ -120,7 +134,7 @@ def direct(folder, teacher_logits, *, scope, feedback_loss, preconditioner, temp
 def assert_scores(folder, checkpoints, **definition):
     """The influence artifact, row by row, is the mean over checkpoints of what the definition gives."""
     found = pd.read_parquet(folder / "influence.parquet")
-    train = read_role("train")
+    train = read_roles(TAUGHT)
     assert found["sample_id"].tolist() == train["sample_id"].tolist()
     teacher_logits = torch.tensor(read_matrix(cell(1, "teacher") / "targets.parquet", "logits"))
     each = [direct(checkpoint, teacher_logits, **definition) for checkpoint in checkpoints]
@@ -194,7 +208,7 @@ def kl(logits, other, temperature):
 
 def tailoring_loss(start, *, anchor, student_weight, weight, temperature, mix, weights=1.0, order=slice(None)):
     """The loss of the retrained teacher before its first step, from the artifacts."""
-    train, scores = read_role("train"), cell(1, "influence") / "influence.parquet"
+    train, scores = read_roles(TAUGHT), cell(1, "influence") / "influence.parquet"
     said = logits_of(start, train["text"])
     warm = torch.tensor(read_matrix(cell(1, "teacher") / "targets.parquet", "logits"))
     student, tangents = (torch.tensor(read_matrix(scores, name)) for name in ("student_logits", "tangents"))
@@ -213,7 +227,7 @@ def test_a_teacher_is_retrained_from_its_start_with_its_anchor_at_its_rate(start
     settings(
         distill__temperature=3.0,
         distill__hard_label_weight=0.25,
-        teacher_tailored__tailored={"lambda": 1.5},
+        teacher_tailored__tailored=WARM | {"lambda": 1.5},
         **{f"teacher_tailored__retrain__{name}": value for name, value in retrain.items()},
     )
     teacher_tailored.main(1, "tailored")
@@ -224,7 +238,7 @@ def test_a_teacher_is_retrained_from_its_start_with_its_anchor_at_its_rate(start
     # AdamW's first step is its learning rate, whatever the gradient; besides, weights decay a little.
     assert distance(out, folder) == pytest.approx(0.2 * RATE, rel=0.1)
     np.testing.assert_allclose(
-        read_matrix(out / "targets.parquet", "logits"), logits_of(out, read_role("train")["text"]), atol=1e-4
+        read_matrix(out / "targets.parquet", "logits"), logits_of(out, read_roles(TAUGHT)["text"]), atol=1e-4
     )
 
 
@@ -239,7 +253,7 @@ def test_reweighted_weighs_the_labels_that_help():
 
 
 def test_control_is_given_no_influence_and_shuffled_another_samples():
-    settings(teacher_tailored__shuffled={"lambda": 1.5}, teacher_tailored__retrain__anchor="labels")
+    settings(teacher_tailored__shuffled=WARM | {"lambda": 1.5}, teacher_tailored__retrain__anchor="labels")
     formula = dict(anchor="labels", student_weight=0.0, temperature=2.0, mix=0.0)
     for arm in ("control", "shuffled"):
         teacher_tailored.main(1, arm)
@@ -250,14 +264,64 @@ def test_control_is_given_no_influence_and_shuffled_another_samples():
     assert abs(placebo - own) > 1e-3
 
 
-def test_filtered_leaves_out_the_least_helpful_rows():
-    settings(teacher_tailored__filtered={"keep": 0.75})
+def test_filtered_teaches_the_most_helpful_rows_alone():
+    settings(teacher_tailored__filtered={"keep": 30, "balanced": False, "steps": 4, "per_gap": False})
     teacher_tailored.main(1, "filtered")
     table = pd.read_parquet(cell(1, "filtered", "teacher") / "targets.parquet")
     helps = pd.read_parquet(cell(1, "influence") / "influence.parquet")["influence"]
-    np.testing.assert_allclose(table["weight"], np.where(helps >= helps.nlargest(30).min(), 4 / 3, 0), rtol=1e-6)
     warm = pd.read_parquet(cell(1, "teacher") / "targets.parquet")
-    pd.testing.assert_frame_equal(table[["sample_id", "logits"]], warm)
+    kept = sorted(helps.nlargest(30).index)
+    pd.testing.assert_frame_equal(
+        table[["sample_id", "logits"]], warm[["sample_id", "logits"]].loc[kept].reset_index(drop=True)
+    )
+    distill.main(1, "filtered")
+    texts = read_roles(TAUGHT)["text"][kept]
+    expected = kl(torch.tensor(np.stack(table["logits"])), logits_of(cell(1, "student"), texts), 2.0).mean().item()
+    student = cell(1, "filtered", "student")
+    assert steps(student) == [4]
+    assert read_json(student / "cost.json")["student"]["backward"] == 4 * 30
+    settings(teacher_tailored__filtered={"keep": 30, "balanced": False, "steps": None, "per_gap": False})
+    teacher_tailored.main(1, "filtered")
+    distill.main(1, "filtered")
+    assert first_loss(student) == pytest.approx(expected, rel=1e-4)
+
+
+def test_pooled_learns_from_the_feedback_rows_and_what_its_teacher_says_of_them():
+    settings(distill__hard_label_weight=1.0, distill__batch_size=100)
+    teacher_tailored.main(1, "pooled")
+    out = cell(1, "pooled", "teacher")
+    labelled = pd.concat([read_role("train"), read_role("feedback")])
+    start = F.cross_entropy(logits_of(INIT / "teacher", labelled["text"]), torch.tensor(labelled["label"].to_numpy()))
+    assert first_loss(out) == pytest.approx(start.item(), rel=1e-4)
+    taught = read_roles((*TAUGHT, "feedback"))
+    np.testing.assert_allclose(
+        read_matrix(out / "targets.parquet", "logits"), logits_of(out, taught["text"]), atol=1e-4
+    )
+    distill.main(1, "pooled")
+    hard = F.cross_entropy(logits_of(cell(1, "student"), labelled["text"]), torch.tensor(labelled["label"].to_numpy()))
+    expected = hard.item() * len(labelled) / len(taught)
+    assert first_loss(cell(1, "pooled", "student")) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_weight_is_chosen_on_selection_and_the_trials_are_its_cost(monkeypatch):
+    settings(teacher_tailored__tailored=WARM | {"lambda": [0, 3.0]}, distill__epochs=3)
+    teacher_tailored.main(1, "tailored")
+    scores = iter([{"accuracy": 0.7, "nll": 0.5}, {"accuracy": 0.7, "nll": 0.4}])
+    monkeypatch.setattr(distill, "on_selection", lambda *student: next(scores))
+    distill.main(1, "tailored")
+    teacher, student = cell(1, "tailored", "teacher"), cell(1, "tailored", "student")
+    assert read_json(student / "choice.json")["chosen"] == "3"
+    assert read_json(student / "cost.json")["student"]["backward"] == 2 * 3 * workspace.TAUGHT_ROWS
+    assert read_json(teacher / "cost.json")["teacher"]["backward"] == 2 * workspace.TAUGHT_ROWS
+    evaluate_warmup.main(1)
+    evaluate.main(1, "tailored")
+    said = logits_of(teacher / "trials/3", read_role("test")["text"])
+    found = np.stack(pd.read_parquet(evaluation(1, "tailored") / "teacher.parquet")["logits"])
+    np.testing.assert_allclose(found, said, atol=1e-4)
+    kept = model_bytes(student)
+    settings(teacher_tailored__tailored=WARM | {"lambda": 3.0}, distill__epochs=3)
+    teacher_tailored.main(1, "tailored")
+    assert distilled("tailored") == kept
 
 
 # --- distill ---
@@ -269,15 +333,15 @@ def distilled(arm: str, seed: int = 1) -> bytes:
 
 
 def random_logits(seed: int) -> np.ndarray:
-    return as_float(np.random.default_rng(seed).normal(size=(workspace.ROWS["train"], 2)))
+    return as_float(np.random.default_rng(seed).normal(size=(workspace.TAUGHT_ROWS, 2)))
 
 
 def test_a_student_learns_from_its_targets_with_their_weights_at_the_temperature():
     settings(distill__temperature=3.0, distill__hard_label_weight=0.25)
-    logits, own = random_logits(1), as_float(np.random.default_rng(2).exponential(size=workspace.ROWS["train"]))
+    logits, own = random_logits(1), as_float(np.random.default_rng(2).exponential(size=workspace.TAUGHT_ROWS))
     write_targets(cell(1, "kd", "teacher"), logits, weight=own)
     distill.main(1, "kd")
-    train = read_role("train")
+    train = read_roles(TAUGHT)
     student = logits_of(cell(1, "student"), train["text"])
     soft = kl(torch.tensor(logits), student, 3.0)
     hard = F.cross_entropy(student, torch.tensor(train["label"]), reduction="none")
@@ -287,7 +351,7 @@ def test_a_student_learns_from_its_targets_with_their_weights_at_the_temperature
 
 def test_rows_without_weight_teach_nothing():
     settings(distill__batch_size=16)
-    own = as_float(np.arange(workspace.ROWS["train"]) % 2 * 2)
+    own = as_float(np.arange(workspace.TAUGHT_ROWS) % 2 * 2)
     other = np.where(own[:, None] == 0, random_logits(3), random_logits(1))
     for arm, logits in (("kd", random_logits(1)), ("tailored", other)):
         write_targets(cell(1, arm, "teacher"), logits, weight=own)
@@ -308,14 +372,14 @@ def test_the_epochs_factor_lengthens_the_training():
     write_targets(cell(1, "kd_longer", "teacher"), random_logits(1), epochs_factor=2.5)
     for arm in ("kd", "kd_longer"):
         distill.main(1, arm)
-    assert [steps(cell(1, arm, "student")) for arm in ("kd", "kd_longer")] == [[4], [10]]
+    assert [steps(cell(1, arm, "student")) for arm in ("kd", "kd_longer")] == [[6], [15]]
 
 
 def test_hidden_states_of_the_teacher_are_matched_with_their_weight():
     settings(distill__hidden_weight=0.5)
     teacher_tailored.main(1, "kd")
     hidden = read_matrix(cell(1, "kd", "teacher") / "targets.parquet", "hidden")
-    train = read_role("train")
+    train = read_roles(TAUGHT)
     with torch.no_grad():
         said = [each.hidden_states[-1][0, 0] for each in workspace.one_by_one(cell(1, "teacher"), train["text"])]
     np.testing.assert_allclose(hidden, torch.stack(said), atol=5e-3)
@@ -404,7 +468,8 @@ def test_retrained_are_students_without_the_rows_that_influence_ranks(monkeypatc
 
     monkeypatch.setattr("stages.validation.fit", noted)
     validation.main(1)
-    order = np.argsort(pd.read_parquet(cell(1, "influence") / "influence.parquet")["influence"].to_numpy())
+    influence = pd.read_parquet(cell(1, "influence") / "influence.parquet")["influence"]
+    order = np.argsort(influence[:40].to_numpy())
     left = {name: set(range(40)) - set(rows) for name, (rows, *_) in trained.items()}
     assert left["nothing dropped"] == set()
     assert left["0.25 dropped, most harmful"] == set(order[:10])

@@ -18,9 +18,10 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from stages.artifacts import (
     INIT,
     LEADERBOARD,
+    TAUGHT,
     cell,
     read_curve,
-    read_role,
+    read_roles,
     role_path,
     save_model,
     write_cost,
@@ -28,7 +29,8 @@ from stages.artifacts import (
     write_table,
 )
 
-ROWS = {"train": 40, "selection": 12, "feedback": 15, "test": 26}
+ROWS = {"train": 40, "transfer": 18, "selection": 12, "feedback": 15, "test": 26}
+TAUGHT_ROWS = ROWS["train"] + ROWS["transfer"]
 WORDS = ["good", "bad", "day", "night", "sun"]
 LABELS = ["awful", "fine"]
 RATE = 1e-3  # of both networks of tiny_project.PAIR
@@ -53,9 +55,11 @@ def write() -> None:
     for role, rows in ROWS.items():
         frame = table(role, rows, random)
         role_path(role).parent.mkdir(parents=True, exist_ok=True)
-        frame.assign(part=["test"] * (rows // 2) + ["other"] * (rows // 2) if role == "test" else "").to_parquet(
-            role_path(role), index=False
-        )
+        if role == "test":
+            frame["part"] = ["test"] * (rows // 2) + ["other"] * (rows // 2)
+        if role == "transfer":
+            frame = frame.drop(columns=["label", "true_label"])
+        frame.to_parquet(role_path(role), index=False)
     write_json(role_path("train").parent / "task.json", {"labels": LABELS, "metrics": ["accuracy"], "max_length": 16})
     hidden = table("hidden", 20, random)[["text"]].assign(file=["A.tsv"] * 12 + ["B.tsv"] * 8)
     LEADERBOARD.mkdir()
@@ -63,7 +67,7 @@ def write() -> None:
     write_json(LEADERBOARD / "classes.json", LABELS)
     for seed, folder in enumerate([INIT / "teacher", INIT / "student", cell(1, "teacher"), cell(1, "student")]):
         write_network(folder, seed)
-    write_targets(cell(1, "teacher"), random.normal(size=(ROWS["train"], 2)))
+    write_targets(cell(1, "teacher"), random.normal(size=(TAUGHT_ROWS, 2)))
     write_scores(cell(1, "influence"), random)
 
 
@@ -98,18 +102,21 @@ trained_tokenizer = cache(tiny.tokenizer)
 
 
 def write_targets(folder: Path, logits: np.ndarray, epochs_factor: float = 1.0, **columns: np.ndarray) -> None:
-    """Write what a teacher says of train, as teacher_tailored does."""
-    write_table(folder / "targets.parquet", read_role("train")["sample_id"], logits=as_float(logits), **columns)
-    write_json(folder / "summary.json", {"epochs_factor": epochs_factor})
+    """Write what a teacher says of train and transfer, as teacher_tailored does."""
+    rows = np.arange(TAUGHT_ROWS)
+    ids = read_roles(TAUGHT)["sample_id"]
+    write_table(folder / "targets.parquet", ids, row=rows, logits=as_float(logits), **columns)
+    write_json(folder / "summary.json", {"roles": TAUGHT, "epochs_factor": epochs_factor, "steps": None})
+    write_json(folder / "trials.json", {"": ""})
     write_cost(folder)
 
 
 def write_scores(folder: Path, random: np.random.Generator) -> None:
-    """Write random scores of train."""
-    rows = ROWS["train"]
+    """Write random scores of train and transfer."""
+    rows = TAUGHT_ROWS
     single = {name: as_float(random.normal(size=rows)) for name in ("influence", "influence_label")}
     double = {name: as_float(random.normal(size=(rows, 2))) for name in ("student_logits", "tangents")}
-    write_table(folder / "influence.parquet", read_role("train")["sample_id"], **single, **double)
+    write_table(folder / "influence.parquet", read_roles(TAUGHT)["sample_id"], **single, **double)
     write_cost(folder)
 
 

@@ -94,6 +94,12 @@ class Training(Optimisation):
     keep: Literal["best", "last"]
 
 
+class TeacherWarmup(Training):
+    """The teacher's warm-up; `calibrated` keeps what has the lowest NLL on selection, before it memorises its labels."""
+
+    keep: Literal["best", "calibrated", "last"]
+
+
 class StudentWarmup(Training):
     """The student's warm-up, and how many of its earlier checkpoints are scored besides the warm student."""
 
@@ -202,7 +208,7 @@ class Params(Strict):
     arms: Annotated[list[str], Field(min_length=1), AfterValidator(no_repeats)]
     precision: Literal["fp32", "bf16", "fp16"]
     prepare: Prepare
-    teacher_warmup: Training
+    teacher_warmup: TeacherWarmup
     student_warmup: StudentWarmup
     influence: Influence
     validation: Validation

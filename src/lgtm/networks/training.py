@@ -88,9 +88,9 @@ def fit(
     """Train `model` in place with `loss` and keep the best or the last weights.
 
     settings: a section of params.yaml (params.Training). `metrics` name the task's metrics; the first one, then the
-    lower NLL, on the selection role decides what is best. It is asked in fp32 whatever the precision of the steps, as
-    the weights are saved and loaded again, and the trained model is left in fp32. `log(step, values)` gets the curves.
-    `keep_earlier` is called at `earlier` evenly spread steps before the end, with the model as it is then. `companion`
+    lower NLL, on the selection role decides what is best, and NLL alone what is best calibrated. It is asked in fp32
+    whatever the precision of the steps, as the weights are saved and loaded again, and the trained model is left in
+    fp32. `log(step, values)` gets the curves. `keep_earlier` is called at `earlier` evenly spread steps before the end, with the model as it is then. `companion`
     is what learns beside the model, before the loss of each step. Steps are optimizer steps. Raises UserError when the
     loss is not finite, or for a precision that this machine has not.
     """
@@ -123,7 +123,7 @@ def fit(
                 log(step, _curves(losses, scores))
                 losses.clear()
                 progress.set_postfix({metrics[0]: f"{scores[metrics[0]]:.4f}"})
-                rank = (scores[metrics[0]], -scores["nll"])
+                rank = (scores[metrics[0]], -scores["nll"]) if settings.keep == "best" else (-scores["nll"],)
                 if settings.keep == "last" or rank > best:
                     best = rank
                     kept = Fitted(step, _second_moments(model, optimizer))
