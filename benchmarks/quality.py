@@ -135,7 +135,7 @@ class WarmStudent:
 def checkpoint_scores(folder: Path, train: pd.DataFrame, setting: Influence) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Logits and tangents of train at each checkpoint of a warm student, the last one being the student itself."""
     folders = [*sorted((folder / "checkpoints").glob("*")), folder]
-    return [Checkpoint(each, each, setting).score(train, lambda samples: None) for each in folders]
+    return [Checkpoint(each, each, setting, seed=0).score(train, lambda samples: None) for each in folders]
 
 
 def table(rows: pd.DataFrame, measures: dict[str, str] = MEASURES, bounded: bool = True) -> str:

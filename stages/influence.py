@@ -20,10 +20,12 @@ from lgtm.influence.direction import (
     precondition,
     scope_parameters,
 )
+from lgtm.influence.folds import UNSEEN, assign_folds
 from lgtm.influence.identity import combine, moves_head_alone, tangents
 from lgtm.networks.cost import added
 from lgtm.networks.determinism import make_deterministic
-from lgtm.networks.encoding import by_length, ordered_batches
+from lgtm.networks.encoding import EncodedTexts, by_length, ordered_batches
+from lgtm.networks.training import predict
 from lgtm.params import Influence, ScoredLoss, load_params
 from stages.artifacts import (
     TAUGHT,
@@ -32,6 +34,7 @@ from stages.artifacts import (
     cell,
     count_rows,
     read_chunks,
+    read_role,
     role_path,
     taught_chunks,
     write_cost,
@@ -49,7 +52,7 @@ def main(seed: int) -> None:
     make_deterministic(seed)
     folder = cell(seed, "student")
     folders = [*sorted((folder / "checkpoints").glob("*")), folder]
-    checkpoints = [Checkpoint(each, each, params.influence) for each in folders]
+    checkpoints = [Checkpoint(each, each, params.influence, seed) for each in folders]
     score(checkpoints, cell(seed, "teacher"), cell(seed, "influence"), params.scored_loss)
 
 
@@ -75,19 +78,29 @@ def score(checkpoints: list["Checkpoint"], teacher: Path, out: Path, loss: Score
 
 
 class Checkpoint:
-    """A student with its direction. moments: the folder of the second moments that precondition it."""
+    """A student with its directions. moments: the folder of the second moments that precondition them.
 
-    def __init__(self, folder: Path, moments: Path, settings: Influence):
+    seed: of the folds of train, where the directions come from these (influence.folds).
+    """
+
+    def __init__(self, folder: Path, moments: Path, settings: Influence, seed: int):
         self.settings, self.folder, self.moments = settings, folder, moments
         # Fused attention has no forward-mode rule.
         fused = settings.method == "finite_difference" or settings.scope == "head"
         self.student = Network(folder, attention=None if fused else "eager")
-        self.direction = self._direction()
+        self.folds = pd.Series(dtype="int64")
+        if settings.folds:
+            train = read_role("train")
+            self.folds = pd.Series(assign_folds(train, settings.folds, seed), train["sample_id"])
+            data, fold = self.student.encode("train"), self.folds.to_numpy()
+            parts = {number: data.take(np.flatnonzero(fold != number).tolist()) for number in np.unique(fold)}
+            self.directions = {number: self._direction(part) for number, part in (parts | {UNSEEN: data}).items()}
+        else:
+            self.directions = {UNSEEN: self._direction(self.student.encode("feedback"))}
 
-    def _direction(self) -> Direction:
+    def _direction(self, feedback: EncodedTexts) -> Direction:
         settings, model = self.settings, self.student.model.eval()
-        feedback = self.student.encode("feedback")
-        logits = torch.from_numpy(self.student.predict("feedback", settings.batch_size))
+        logits = torch.from_numpy(predict(model, feedback, settings.batch_size))
         loss_sum = feedback_loss(settings.feedback_loss, logits, torch.tensor(feedback.labels))
         batches = ordered_batches(feedback, settings.batch_size, by_length(feedback), model.device, "feedback gradient")
         try:
@@ -100,24 +113,32 @@ class Checkpoint:
             raise UserError(f"params.yaml: influence.scope: {error}") from error
 
     def score(self, rows: pd.DataFrame, advance: Callable[[int], None]) -> tuple[Tensor, Tensor]:
-        """Student logits and tangents of the rows, in their order."""
+        """Student logits and tangents of the rows, in their order: a row's in the direction that has not seen it."""
         return self._score(self.student, rows, self.settings.method, advance)
 
     def disagreement(self, rows: pd.DataFrame) -> float:
         """Relative distance between the tangents of the two methods on these rows."""
-        head = moves_head_alone(self.student.model, self.direction)
+        head = moves_head_alone(self.student.model, self.directions[UNSEEN])
         student = self.student if head else Network(self.folder, attention="eager")
         found, exact = (self._score(student, rows, method)[1] for method in ("finite_difference", "forward"))
         return ((found - exact).norm() / exact.norm()).item()
 
     def _score(self, student, rows, method, advance=lambda samples: None):
+        fold = rows["sample_id"].map(self.folds).fillna(UNSEEN).to_numpy(dtype=int)
+        places = [np.flatnonzero(fold == number) for number in np.unique(fold)]
+        parts = [
+            self._score_along(self.directions[fold[own[0]]], student, rows.iloc[own], method, advance) for own in places
+        ]
+        back = torch.tensor(np.concatenate(places)).argsort()
+        logits, derivative = (torch.cat(column)[back] for column in zip(*parts, strict=True))
+        return logits, derivative
+
+    def _score_along(self, direction, student, rows, method, advance):
         settings, data = self.settings, student.encode_frame(rows)
         order = by_length(data)
         batches = ordered_batches(data, settings.batch_size, order, student.model.device)
         parts = []
-        for part in tangents(
-            student.model.eval(), batches, self.direction, method=method, step_size=settings.step_size
-        ):
+        for part in tangents(student.model.eval(), batches, direction, method=method, step_size=settings.step_size):
             parts.append(part)
             advance(len(part[0]))
         back = torch.tensor(order).argsort()

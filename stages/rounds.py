@@ -25,7 +25,7 @@ def main(seed: int, arm: str) -> None:
         out = cell(seed, arm, "rounds", str(number))
         if not (teacher / "config.json").is_file():
             teacher = cell(seed, "teacher")
-        scored = Checkpoint(student, cell(seed, "student"), params.influence)
+        scored = Checkpoint(student, cell(seed, "student"), params.influence, seed)
         score([scored], teacher, out / "influence", params.scored_loss)
         scores = out / "influence" / "influence.parquet"
         teach(arm, Lesson(round_seed, params, teacher, scores, out / "teacher"))

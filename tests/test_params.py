@@ -67,6 +67,7 @@ def test_the_shipped_params_and_pairs_are_valid():
         ({"seeds": []}, "seeds: list should have at least 1 item"),
         ({"seeds": [1, 1]}, "seeds: each item may stand in the list once"),
         ({"seeds": [1.5]}, "seeds.0: input should be a valid integer"),
+        ({"prepare.feedback": 0.0}, "prepare.feedback: 0 leaves no feedback rows; set influence.folds "),
         ({"arms": ["kd", "tailord"]}, "arms: unknown arm 'tailord'; known are bagged, ce, "),
         ({"rounds.arms": ["kd", "kd"]}, "rounds.arms: each item may stand in the list once"),
         ({"rounds.arms": ["dml"]}, "rounds.arms: 'dml' is not in arms"),

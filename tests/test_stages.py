@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 from workspace import RATE, as_float, first_loss, logits_of, model_bytes, settings, steps, weights, write_targets
 
+from lgtm.influence.folds import assign_folds
 from stages import (
     distill,
     evaluate,
@@ -104,7 +105,7 @@ def soft_loss(student, teacher, temperature):
     return -(temperature**2) * ((teacher / temperature).softmax(-1) * (student / temperature).log_softmax(-1)).sum()
 
 
-def direct(folder, teacher_logits, *, scope, feedback_loss, preconditioner, temperature, mix):
+def direct(folder, teacher_logits, *, scope, feedback_loss, preconditioner, temperature, mix, feedback="feedback"):
     """Influence under the teacher and under the label by the definition: a gradient per row, on the whole table."""
     model, tokenizer = workspace.load(folder)
     names = [name for name, _ in model.named_parameters()]
@@ -114,9 +115,10 @@ def direct(folder, teacher_logits, *, scope, feedback_loss, preconditioner, temp
     def logits(text):
         return model(**tokenizer(text, return_tensors="pt")).logits[0]
 
-    feedback, train = read_role("feedback"), read_roles(TAUGHT)
+    feedback = read_role("feedback") if isinstance(feedback, str) else feedback
+    train = read_roles(TAUGHT)
     said = torch.stack([logits(text) for text in feedback["text"]])
-    direction = torch.autograd.grad(feedback_loss(said, torch.tensor(feedback["label"])), parameters)
+    direction = torch.autograd.grad(feedback_loss(said, torch.tensor(feedback["label"].to_numpy())), parameters)
     if preconditioner == "adamw":
         moments = load_file(folder / "second_moments.safetensors")
         direction = [v / (moments[n].sqrt() + 1e-8) for n, v in zip(chosen, direction, strict=True)]
@@ -181,6 +183,25 @@ def test_earlier_checkpoints_are_scored_each_along_its_own_preconditioned_gradie
     assert read_json(cell(1, "influence") / "summary.json")["checkpoints"] == 3
     assert_scores(cell(1, "influence"), [*earlier, cell(1, "student")], **DEFAULT | {"preconditioner": "adamw"})
     assert (weights(earlier[0]) - weights(earlier[1])).abs().max() > RATE / 10
+
+
+def test_directions_from_train_are_of_the_folds_that_a_row_is_not_in(monkeypatch):
+    monkeypatch.setattr("stages.artifacts.CHUNK", 16)
+    settings(influence__folds=2, prepare__feedback=0.0)
+    role_path("feedback").unlink()
+    influence.main(1)
+    train, rows = read_role("train"), len(read_roles(TAUGHT))
+    fold = assign_folds(train, 2, 1)
+    assert sorted(np.unique(fold)) == [0, 1]
+    found = pd.read_parquet(cell(1, "influence") / "influence.parquet")["influence"].to_numpy()
+    logits = torch.tensor(read_matrix(cell(1, "teacher") / "targets.parquet", "logits"))
+    for feedback, own in [
+        *((train[fold != number], np.flatnonzero(fold == number)) for number in (0, 1)),
+        (train, np.arange(len(train), rows)),
+    ]:
+        expected = direct(cell(1, "student"), logits, **DEFAULT, feedback=feedback)[0].numpy()
+        np.testing.assert_allclose(found[own], expected[own], atol=2e-3 * np.abs(expected).max())
+    assert not np.allclose(expected[: len(train)], found[: len(train)], atol=2e-2 * np.abs(expected).max())
 
 
 def test_a_further_round_scores_the_student_that_was_distilled_last_and_goes_on_from_it():

@@ -57,6 +57,13 @@ def no_repeats(values: list) -> list:
     return values
 
 
+def none_or_several(folds: int) -> int:
+    """A number of folds, or 0."""
+    if folds == 1:
+        raise ValueError("should be 0, for the feedback role, or at least 2")
+    return folds
+
+
 def enough_or_none(number: int) -> int:
     """A number of subsets over which a rank correlation has an interval, or 0."""
     if number and number < FEWEST_SUBSETS:
@@ -69,7 +76,7 @@ class Prepare(Strict):
 
     test: OpenFraction
     selection: OpenFraction
-    feedback: OpenFraction
+    feedback: Annotated[float, Field(ge=0.0, lt=1.0)]
     max_train: Count | None
     max_transfer: Count | None
     max_selection: Count | None
@@ -95,7 +102,7 @@ class Training(Optimisation):
 
 
 class TeacherWarmup(Training):
-    """The teacher's warm-up; `calibrated` keeps what has the lowest NLL on selection, before it memorises its labels."""
+    """The teacher's warm-up; `calibrated` keeps what has the lowest NLL on selection, before labels are memorised."""
 
     keep: Literal["best", "calibrated", "last"]
 
@@ -110,6 +117,7 @@ class Influence(Strict):
     """How the training samples are scored. For the loss that is scored, ask Params.scored_loss."""
 
     method: Literal["finite_difference", "forward"]
+    folds: Annotated[int, Field(ge=0), AfterValidator(none_or_several)]
     scope: Annotated[str | list[int], BeforeValidator(known_scope)]
     feedback_loss: Literal["cross_entropy", "calibrated", "margin"]
     preconditioner: Literal["none", "adamw"]
@@ -240,6 +248,18 @@ class Params(Strict):
         cut = self.prepare.test + self.prepare.selection + self.prepare.feedback
         if cut >= 0.9:
             raise ValueError(f"prepare: test + selection + feedback is {cut:g}; leave 0.1 of the rows to train")
+        return self
+
+    @model_validator(mode="after")
+    def _feedback_where_it_is_read(self) -> "Params":
+        if self.prepare.feedback == 0:
+            if not self.influence.folds:
+                raise ValueError("prepare.feedback: 0 leaves no feedback rows; set influence.folds to take train's")
+            for arm in self.arms:
+                if arm in CO_TRAINED or arm == "pooled":
+                    raise ValueError(
+                        f"prepare.feedback: 0 leaves no feedback rows, and the arm {arm!r} learns from them"
+                    )
         return self
 
     @property

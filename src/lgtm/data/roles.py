@@ -60,6 +60,8 @@ def assign_roles(raw: RawTask, settings: Settings) -> tuple[dict[str, pd.DataFra
     missing = [role for role in ROLES if role not in splits and role != "train"]
     for role in missing:
         share = getattr(settings, role)
+        if not share:
+            continue
         rows = _cut(rows, role, round(share * total), settings.seed)
         _require_roles(rows, [role], lambda role, share=share: _too_few(role, share, total))
         # The same text in another group.

@@ -90,9 +90,9 @@ def fit(
     settings: a section of params.yaml (params.Training). `metrics` name the task's metrics; the first one, then the
     lower NLL, on the selection role decides what is best, and NLL alone what is best calibrated. It is asked in fp32
     whatever the precision of the steps, as the weights are saved and loaded again, and the trained model is left in
-    fp32. `log(step, values)` gets the curves. `keep_earlier` is called at `earlier` evenly spread steps before the end, with the model as it is then. `companion`
-    is what learns beside the model, before the loss of each step. Steps are optimizer steps. Raises UserError when the
-    loss is not finite, or for a precision that this machine has not.
+    fp32. `log(step, values)` gets the curves. `keep_earlier` is called at `earlier` evenly spread steps before the end,
+    with the model as it is then. `companion` is what learns beside the model, before the loss of each step. Steps are
+    optimizer steps. Raises UserError when the loss is not finite, or for a precision that this machine has not.
     """
     set_seed(seed)
     steps = count_steps(train, settings)
