@@ -16,6 +16,7 @@ import benchmarks
 from benchmarks import directions, influence, memory, online, quality, stages, table, workspace
 from lgtm.errors import UserError
 from lgtm.params import load_params
+from stages.artifacts import cell, role_path
 
 
 @pytest.fixture(scope="module")
@@ -58,36 +59,43 @@ def test_influence_fails_where_not_every_sample_is_scored():
         influence.in_turns(ways, rounds=1, samples=4)
 
 
-def test_memory_is_measured_of_a_stage_that_scores():
-    assert memory.peak_memory(30) > 100
+def test_memory_is_measured_of_stages_that_go_through_every_row():
+    peaks = memory.peak_memory(30)
+    assert list(peaks) == list(memory.STAGES)
+    assert min(peaks.values()) > 100
 
 
-@pytest.mark.parametrize(
-    ("stage", "said"),
-    [
-        ("", "wrote no influence.parquet"),
-        ("import sys; sys.exit('error: no disk')", "status 1 and said: error: no disk"),
-    ],
-)
-def test_memory_fails_where_the_stage_does_nothing(monkeypatch, stage, said):
-    monkeypatch.setattr(memory, "STAGE", [sys.executable, "-S", "-c", stage])
-    with pytest.raises(UserError, match=said):
+def test_memory_fails_where_a_stage_fails(monkeypatch):
+    monkeypatch.setattr(memory, "CARD", memory.CARD | {"metrics": ["fluency"]})
+    with pytest.raises(UserError, match=r"prepare ended with status 1 and said: error: tasks/made/task.yaml: metrics"):
         memory.peak_memory(4)
 
 
 @pytest.mark.parametrize(
-    ("ids", "scores", "said"),
+    ("lost", "said"),
     [
-        (["train-0", "train-1"], [0.1, 0.2], "scored 2 samples"),
-        (["train-1", "train-0", "train-2"], [0.1, 0.2, 0.3], "in order"),
-        (["train-0", "train-1", "train-2"], [0.1, np.nan, 0.3], "not finite"),
-        (["train-0", "train-1", "train-2"], [0.0, 0.0, 0.0], "all zero"),
+        ("transfer", "prepare kept 2 rows that are not the 3 in order"),
+        ("targets", "targets.parquet: 4 rows that are not train's and transfer's in order"),
+        ("influence", "influence.parquet: 4 rows that are not train's and transfer's in order"),
+        ("scores", "not finite, or all zero"),
     ],
 )
-def test_memory_fails_where_a_sample_has_no_score(tmp_path, ids, scores, said):
-    pd.DataFrame({"sample_id": ids, "influence": scores}).to_parquet(tmp_path / "influence.parquet")
+def test_memory_fails_where_a_row_was_not_gone_through(tmp_path, lost, said):
+    rows = [f"transfer-{row}" for row in range(3)]
+    tables = {
+        "transfer": role_path("transfer"),
+        "train": role_path("train"),
+        "targets": cell(memory.SEED, "teacher") / "targets.parquet",
+        "influence": cell(memory.SEED, "influence") / "influence.parquet",
+    }
+    for name, path in tables.items():
+        own = {"transfer": rows, "train": ["train-0", "train-1"]}.get(name, ["train-0", "train-1", *rows])
+        own = own[:-1] if name == lost else own
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        scores = np.zeros(len(own)) if lost == "scores" else np.ones(len(own))
+        pd.DataFrame({"sample_id": own, "influence": scores}).to_parquet(tmp_path / path)
     with pytest.raises(UserError, match=said):
-        memory.require_scores(tmp_path / "influence.parquet", 3)
+        memory.require_rows(tmp_path, 3)
 
 
 @pytest.fixture
