@@ -208,6 +208,13 @@ def test_what_tailors_goes_on_from_its_base(arm, base):
     np.testing.assert_allclose(targets.logits if arm == "tilted" else lesson.asked["towards"], plain, rtol=1e-6)
 
 
+def test_kd_train_is_kd_on_the_rows_with_a_label_for_as_long():
+    lesson, targets = teach("kd_train")
+    assert np.array_equal(targets.logits, lesson.warm_logits)
+    assert list(targets.kept) == list(range(8))
+    assert targets.epochs_factor * 8 == 10
+
+
 def test_early_is_the_same_warm_up_that_keeps_the_best_calibrated():
     lesson, targets = teach("early")
     assert lesson.asked == [{"name": "early", "keep": "calibrated"}]
