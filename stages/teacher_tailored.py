@@ -35,7 +35,7 @@ def teach(arm: str, lesson: Lesson) -> None:
 
 def write_targets(arm: str, settings: ArmSettings, lesson: Lesson) -> None:
     """Write what a student is taught to lesson.out: targets.parquet, a row per sample, and how in summary.json."""
-    targets = ARMS[arm].teach(settings, lesson) or Targets(None, roles=("train",))
+    targets = ARMS[arm].teach(settings, lesson)
     rows = np.arange(len(read_roles(targets.roles))) if targets.kept is None else targets.kept
     columns = {}
     if targets.logits is not None:

@@ -11,14 +11,14 @@ TAUGHT = ("train", "transfer")
 
 @dataclass(frozen=True)
 class Targets:
-    """What a student is taught: teacher logits (N × C), the teacher itself where the arm made a new one.
+    """What a student is taught: teacher logits (N × C; None for labels alone), the teacher where the arm made a new one.
 
     roles: whose rows these are, one after another. kept: places of the rows that are taught, None for all of them.
     weights: of the samples in the student's loss (N, mean 1); None for all alike. epochs_factor: of its epochs; steps:
     of its optimizer, in place of epochs.
     """
 
-    logits: np.ndarray
+    logits: np.ndarray | None
     teacher: Any = None
     roles: tuple[str, ...] = TAUGHT
     kept: np.ndarray | None = None
