@@ -11,7 +11,7 @@ TAUGHT = ("train", "transfer")
 
 @dataclass(frozen=True)
 class Targets:
-    """What a student is taught: teacher logits (N × C; None for labels alone), the teacher where the arm made a new one.
+    """What a student is taught: logits (N × C; None for labels alone), and the teacher where the arm made a new one.
 
     roles: whose rows these are, one after another. kept: places of the rows that are taught, None for all of them.
     weights: of the samples in the student's loss (N, mean 1); None for all alike. epochs_factor: of its epochs; steps:
