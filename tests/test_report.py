@@ -29,6 +29,7 @@ from stages.gathered import read_predictions, read_results
 
 SEEDS, ARMS = [1, 2, 3], ["ce", "kd", "control", "tailored"]
 PARAMS = Path(__file__).parents[1] / "params.yaml"
+MAJORITY = 0.52
 MEANS = {"warmup": 0.70, "ce": 0.74, "kd": 0.78, "control": 0.775, "tailored": 0.792, "online": 0.78, "dml": 0.78}
 FIGURES = {"arms.png", "curves.png", "differences.png", "influence.png", "validation.png"}
 
@@ -51,7 +52,7 @@ def write_workspace(root, seeds=SEEDS, arms=ARMS, parts=("test",), metrics=("acc
         "label_noise": {"fraction": flips, "clean_roles": []},
     }
     write_json(root / DATA / "summary.json", summary)
-    write_json(root / DATA / "task.json", {"labels": ["bad", "good"], "metrics": list(metrics)})
+    write_json(root / DATA / "task.json", {"labels": ["bad", "good"], "metrics": list(metrics), "majority": 1})
 
     write_evaluation(root, _results(random, seeds, arms, parts, metrics), metrics[0])
 
@@ -85,7 +86,7 @@ def write_evaluation(root, results, metric):
         folder.mkdir(parents=True, exist_ok=True)
         rows.drop(columns=["seed", "arm"]).to_parquet(folder / "results.parquet")
         own = predictions[(predictions["seed"] == seed) & (predictions["arm"] == arm)]
-        for model, said in own.groupby("model"):
+        for model, said in own[own["model"] != "majority"].groupby("model"):
             said.drop(columns=["seed", "arm", "model"]).to_parquet(folder / f"{model}.parquet")
 
 
@@ -101,7 +102,8 @@ def _validation(random, flips):
             score: found(auc) if flips else {}
             for score, auc in (("influence", 0.9), ("influence_per_unit", 0.92), ("likelihood", 0.95))
         },
-        "teacher_error": {"influence": found(0.7), "confidence": found(0.8)},
+        "teacher_error": {"influence": found(0.7), "likelihood": found(0.75), "confidence": found(0.8)},
+        "shares": {"mislabel": flips, "teacher_error": 0.1},
         "lds": {"correlation": 0.6 + 0.05 * random.normal(), "low": 0.4, "high": 0.8},
         "subsets": [{"influence": total, "losses": losses(0.3 - 0.01 * total)} for total in random.normal(size=12)],
         "nothing_dropped": losses(0.3),
@@ -129,6 +131,11 @@ def _results(random, seeds, arms, parts, metrics):
     results = []
     for seed in seeds:
         luck = 0.006 * random.normal()
+        results += [
+            {"seed": seed, "arm": "warmup", "model": "majority", "part": part, "metric": name, "value": MAJORITY}
+            for part in parts
+            for name in metrics
+        ]
         for arm in ("warmup", *arms):
             models = ("teacher", "student") if arm in ("warmup", "control", "tailored") else ("student",)
             for model in models:
@@ -202,7 +209,7 @@ def reported(reports, monkeypatch):
 @pytest.fixture
 def undrawn(monkeypatch):
     """Pictures take most of the stage's time."""
-    monkeypatch.setattr(stage.plots, "png", lambda figure: b"")
+    monkeypatch.setattr(stage.drawing, "png", lambda figure: b"")
 
 
 def relist(**changes):
@@ -242,7 +249,7 @@ def test_the_report(reported):
     assert difference["mean"] == pytest.approx(means[0] - means[1])
     assert difference["n"] == 3
 
-    assert list(summary) == ["of", "metric", *ARMS, "tailored-kd", "tailored-control"]
+    assert list(summary) == ["of", "metric", "majority", "warm", *ARMS, "tailored-kd", "tailored-control", "ship"]
     assert summary["kd"] == round(100 * kd.mean(), 2)
     assert metrics["influence"]["share_helpful"]["n"] == 3
     mean, margin, p = map(float, re.split(" ± |, p ", summary["tailored-kd"].replace("−", "-")))
@@ -346,7 +353,7 @@ def test_a_dropped_seed_and_arm_vanish_from_every_output(reports, tmp_path, monk
     assert all(values["n"] == 2 for arm in metrics["arms"].values() for values in arm.values())
     assert "Seeds: 1, 3;" in page
     assert "of 2 |" in page
-    assert page.count("too few seeds for a verdict") == 3
+    assert page.count("too few seeds for a verdict") == 3 + 3  # with each other, and from the warm student
     assert "No winner is called below 3 seeds." in page
     assert "## Tests" not in page
     assert metrics["tests"] == {}
@@ -418,10 +425,9 @@ def test_one_seed_one_arm_no_flips(workspace):
     metrics, summary, page = read_reports()
     assert metrics["arms"]["ce"]["accuracy"]["low"] is None
     assert list(metrics["influence"]) == ["share_helpful"]
-    assert list(summary) == ["of", "metric", "ce"]
-    assert {path.name for path in stage.FIGURES.iterdir()} == FIGURES - {"differences.png"}
+    assert list(summary) == ["of", "metric", "majority", "warm", "ce", "ship"]
+    assert {path.name for path in stage.FIGURES.iterdir()} == FIGURES
     assert "nothing to compare" in page
-    assert "differences.png" not in page
     assert "**/** a second text" in page
     assert "None" not in page.replace("None of the arms", "")
 
@@ -490,7 +496,7 @@ def test_what_was_not_measured_is_not_shown(workspace, undrawn):
     assert metrics["validation"]["mislabel"] == {}
     assert "planted flips" not in page.split("## Does the influence")[1]
     # A teacher without an error on train in one seed; no student retrained in any.
-    rewrite_validation(2, lambda found: found["teacher_error"].update(influence={}, confidence={}))
+    rewrite_validation(2, lambda found: found["teacher_error"].update(influence={}, likelihood={}, confidence={}))
     for seed in SEEDS:
         for measure in ("lds", "subsets", "nothing_dropped", "removals"):
             rewrite_validation(seed, lambda found, measure=measure: found.pop(measure))
@@ -532,6 +538,7 @@ def test_several_parts_and_metrics(reported):
 def test_every_pair_is_compared_once_with_each_baseline():
     assert pairs(["tailored", "control", "kd"]) == [("tailored", "kd"), ("control", "kd"), ("tailored", "control")]
     assert pairs(["ce", "tailored"]) == []
+    assert pairs(["kd", "pooled", "tailored"]) == [("pooled", "kd"), ("tailored", "kd"), ("tailored", "pooled")]
 
 
 def test_the_tests_are_those_of_the_first_part_and_corrected_together(reported):
@@ -570,7 +577,7 @@ def test_a_missing_prediction_is_an_error(workspace):
 
 def test_two_seeds_have_no_test():
     students = pd.DataFrame({"kd": [0.7, 0.7], "tailored": [0.8, 0.8]}, index=[1, 2])
-    assert significance(students, pd.DataFrame()) == {}
+    assert significance(students, pd.DataFrame(), [("tailored", "kd")]) == {}
 
 
 @pytest.mark.parametrize(
@@ -629,18 +636,31 @@ def test_a_text_cannot_break_the_table():
 
 def test_one_seed_has_no_margin_in_the_summary():
     cells = pd.DataFrame(
-        {"accuracy": [0.9, 0.7, 0.8, 0.81]},
+        {"accuracy": [0.9, 0.7, 0.8, 0.81, 0.6, 0.79]},
         index=pd.MultiIndex.from_tuples(
-            [("teacher", "warmup", 1), ("student", "warmup", 1), ("student", "kd", 1), ("student", "tailored", 1)],
+            [
+                ("teacher", "warmup", 1),
+                ("student", "warmup", 1),
+                ("student", "kd", 1),
+                ("student", "tailored", 1),
+                ("majority", "warmup", 1),
+                ("student", "pooled", 1),
+            ],
             names=["model", "arm", "seed"],
         ),
     ).sort_index()
-    summary = headline(summarise(cells, ["kd", "tailored"]) | {"tests": {}, "environments": {}}, "accuracy")
+    known = {"tests": {}, "environments": {}, "recommendation": {"ship": "nothing"}}
+    summary = headline(summarise(cells, ["kd", "tailored", "pooled"]) | known, "accuracy")
     assert summary == {
         "metric": "accuracy",
+        "majority": 60.0,
+        "warm": 70.0,
         "kd": 80.0,
         "tailored": 81.0,
+        "pooled": 79.0,
         "tailored-kd": "+1.00",
+        "tailored-pooled": "+2.00",
+        "ship": "nothing",
     }
 
 
@@ -656,7 +676,7 @@ def test_what_an_arm_costs(reported):
 
 
 def first_lines(page):
-    return page.split("## Verdicts")[0]
+    return page.split("## Recommendation")[0]
 
 
 def write_environments(seeds, arms, changes=None):
@@ -708,7 +728,10 @@ def test_the_figure_fills_what_the_verdict_settles(workspace, undrawn, monkeypat
     drawn = []
     monkeypatch.setattr(stage.plots, "differences_figure", lambda *arguments: drawn.append(arguments))
     stage.main()
-    assert drawn[0][1:3] == ([("tailored", "kd")], [settled])
+    pairs, filled = drawn[0][1:3]
+    assert pairs == [("kd", "warmup"), ("tailored", "warmup"), ("tailored", "kd")]
+    assert filled[2] == settled
+    assert filled[0] == (kd != 0.7)
 
 
 def test_an_environment_that_is_unknown_is_another_one(workspace, undrawn):
@@ -812,7 +835,9 @@ def test_the_report_by_round(workspace, undrawn):
     change = metrics["rounds"]["differences"]["tailored-kd"]
     assert change["2"]["mean"] - change["1"]["mean"] == pytest.approx(0.02)
     section = page.split("## Rounds")[1].split("## Learning")[0]
-    assert f"| tailored | {show(tailored['1'])} | {show(tailored['2'])} |" in section
+    assert f"| tailored |  | {show(tailored['1'])} | {show(tailored['2'])} |" in section
+    assert f"| majority | {100 * MAJORITY:.1f} |  |  |" in section
+    assert f"| warmup | {show(metrics['warm_student']['accuracy'])} |  |  |" in section
     assert (stage.FIGURES / "rounds.png").is_file()
 
 
