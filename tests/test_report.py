@@ -17,6 +17,7 @@ from lgtm import inputs
 from lgtm.config import read_yaml
 from lgtm.errors import UserError
 from lgtm.report import page as pages
+from lgtm.report import plots
 from lgtm.report.cautions import clean_feedback, differing, mixed_environments
 from lgtm.report.scores import join_scores, rank_samples, share_helpful, subset_losses
 from lgtm.report.statistics import CORRELATION, SHARE, crossed_test, holm, interval, smallest_shown
@@ -168,8 +169,8 @@ def _predictions(results, metric):
 def _curve(root, random, metric, end, steps, points, *where):
     folder = root / cell(*where) / "live/plots/metrics/selection"
     folder.mkdir(parents=True)
-    step = np.linspace(steps / points, steps, points).astype(int)
-    value = end - 0.3 * np.exp(-4 * step / steps) + 0.006 * random.normal(size=points)
+    step = np.linspace(0, steps, points + 1).astype(int)
+    value = end - 0.3 * np.exp(-4 * step / steps) + 0.006 * np.append(0, random.normal(size=points))
     pd.DataFrame({"step": step, metric: value}).to_csv(folder / f"{metric}.tsv", sep="\t", index=False)
 
 
@@ -262,7 +263,7 @@ def test_the_report(reported):
     assert "Seeds: 1, 2, 3; 1,000 test rows" in page
     curves = pd.read_csv(stage.REPORTS / "curves.csv")
     assert list(curves) == ["step", *ARMS]
-    assert len(curves) == 6
+    assert curves["step"].tolist() == [0, 40, 80, 120, 160, 200, 240]
     kd = [read_curve(cell(seed, "kd", "student"), "accuracy").set_index("step")["value"] for seed in SEEDS]
     assert curves["kd"].tolist() == pytest.approx(pd.concat(kd).groupby("step").mean().tolist())
 
@@ -761,6 +762,83 @@ def test_where_environments_differ_in_words():
     by_seed = {network: {"torch": f"2.1{network[0]}"} for network in alike}
     assert differing(by_seed) == {"torch": {"2.11": "seed 1", "2.12": "seed 2", "2.13": "seed 3"}}
     assert "torch 2.11 (seed 1), 2.12 (seed 2) and 2.13 (seed 3)." in mixed_environments(differing(by_seed))[0]
+
+
+def test_harm_a_weak_teacher_and_chance_are_told_first_and_nothing_is_shipped(workspace, undrawn, monkeypatch):
+    monkeypatch.setitem(MEANS, "warmup", 0.535)
+    monkeypatch.setitem(MEANS, "kd", 0.47)
+    monkeypatch.setitem(MEANS, "tailored", 0.535)
+    workspace(arms=["kd", "tailored"])
+    results = read_results(SEEDS, ["kd", "tailored"])
+    weak = (results["model"] == "teacher") & (results["metric"] == "accuracy")
+    write_evaluation(Path(), results.assign(value=results["value"].where(~weak, 0.44)).to_dict("records"), "accuracy")
+    stage.main()
+    metrics, summary, page = read_reports()
+    told = first_lines(page)
+    change = metrics["from_warm"]["differences"]["kd-warmup"]["accuracy"]
+    assert change["high"] < 0
+    assert f"**`kd` ({show(change, signed=True, unit=' points')}) harms: on accuracy, below the warm student" in told
+    assert "**The warmed-up teacher is below its own students, teacher − student: the warm student (" in told
+    assert f"**Not shown above the majority class ({100 * MAJORITY:.1f} accuracy): the students " in told
+    assert summary["ship"] == metrics["recommendation"]["ship"] == "nothing"
+    assert "**Ship: nothing.** No student is shown to be above the majority class." in page
+
+
+def test_what_to_ship_stands_on_the_page_and_in_the_figures(reported):
+    reported()
+    metrics, summary, page = read_reports()
+    found = metrics["recommendation"]
+    assert summary["ship"] == found["ship"] == "kd"
+    section = page.split("## Recommendation")[1].split("##")[0]
+    assert f"**Ship: kd.** {found['why']}" in section
+    assert [line[2:] for line in section.splitlines() if line.startswith("- ")] == found["next"]
+    shares = metrics["validation"]["shares"]
+    assert shares["teacher_error"]["mean"] == pytest.approx(0.1)
+    contents = [json.loads((VALIDATION / str(seed) / "validation.json").read_text()) for seed in SEEDS]
+    errors = [content["teacher_error"] for content in contents]
+    ahead = interval([each["influence"]["auc"] - each["confidence"]["auc"] for each in errors])
+    assert metrics["validation"]["influence_ahead"] == pytest.approx(ahead)
+
+
+def test_the_warm_student_and_the_majority_class_stand_beside_the_arms(reported):
+    reported()
+    metrics, summary, page = read_reports()
+    results = read_results(SEEDS, ARMS).query("model == 'student' and metric == 'accuracy'")
+    table = results.pivot(index="seed", columns="arm", values="value")
+    change = interval(table["kd"] - table["warmup"])
+    assert metrics["from_warm"]["differences"]["kd-warmup"]["accuracy"] == pytest.approx(change)
+    assert metrics["majority"] == {"accuracy": MAJORITY}
+    assert (summary["majority"], summary["warm"]) == (100 * MAJORITY, round(100 * table["warmup"].mean(), 2))
+    students = page.split("## Students")[1].split("## ")[0]
+    rows = re.findall(r"^\| (\w+) \| ", students, re.MULTILINE)
+    assert rows == ["student", "majority", "warmup", *ARMS]
+    shown = show(metrics["arms"]["kd"]["accuracy"])
+    assert f"| kd | {shown} | {show(change, signed=True)} |" in students
+    assert f"| majority | {100 * MAJORITY:.1f} | – |" in students
+    assert f"| majority | {100 * MAJORITY:.1f} | – |" in page.split("## Teachers")[1]
+    # A family of its own: its corrections do not weigh on the verdicts between arms, nor theirs on it.
+    tests = metrics["from_warm"]["tests"]
+    assert list(tests) == [f"{arm}-warmup" for arm in ARMS]
+    assert [test["p_holm"] for test in tests.values()] == holm([test["p"] for test in tests.values()])
+    teachers = read_results(SEEDS, ARMS).query("model == 'teacher' and metric == 'accuracy'")
+    teachers = teachers.pivot(index="seed", columns="arm", values="value")
+    behind = {"warmup": "warmup", "kd": "warmup", "tailored": "tailored"}
+    for arm, teacher in behind.items():
+        expected = interval(teachers[teacher] - table[arm])
+        assert metrics["behind_teacher"][arm]["accuracy"] == pytest.approx(expected)
+    assert "agreement" not in metrics["behind_teacher"]["kd"]
+
+
+@pytest.mark.parametrize(("majority", "told"), [(0.52, "majority class, 52.0"), (0.1, "← majority class, 10.0: left")])
+def test_a_majority_class_far_below_does_not_press_the_arms_together(majority, told):
+    students = pd.DataFrame({"warmup": [0.69, 0.7, 0.71], "kd": [0.74, 0.75, 0.76]}, index=SEEDS)
+    figure = plots.arms_figure(students, pd.Series([0.9, 0.9, 0.91], index=SEEDS), majority, "accuracy", "test")
+    (axes,) = figure.axes
+    (line,) = [line for line in axes.lines if line.get_label().startswith(told)]
+    low, high = axes.get_xlim()
+    assert low <= line.get_xdata()[0] <= high
+    assert high - low < 0.5
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["warm student", "kd"]
 
 
 def rewrite_summary(**changes):

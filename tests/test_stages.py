@@ -24,7 +24,19 @@ from stages import (
     teacher_warmup,
     validation,
 )
-from stages.artifacts import INIT, LEADERBOARD, REPORTS, cell, evaluation, read_json, read_matrix, read_role, role_path
+from stages.artifacts import (
+    DATA,
+    INIT,
+    LEADERBOARD,
+    REPORTS,
+    cell,
+    evaluation,
+    read_json,
+    read_matrix,
+    read_role,
+    role_path,
+    write_json,
+)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +78,7 @@ def test_selection_says_how_the_kept_students_do():
     for arm, values in (("kd", [0.6, 0.9, 0.7]), ("tailored", [0.8, 0.5, 0.75])):
         curve = cell(1, arm, "student") / "live/plots/metrics/selection/accuracy.tsv"
         curve.parent.mkdir(parents=True)
-        pd.DataFrame({"step": [1, 2, 3], "accuracy": values}).to_csv(curve, sep="\t", index=False)
+        pd.DataFrame({"step": [0, 1, 2], "accuracy": values}).to_csv(curve, sep="\t", index=False)
     for keep, expected in (("best", {"kd": 90.0, "tailored": 80.0}), ("last", {"kd": 70.0, "tailored": 75.0})):
         settings(distill__keep=keep)
         selection.main()
@@ -360,6 +372,22 @@ def test_every_student_and_teacher_is_evaluated_with_its_own_weights():
     np.testing.assert_allclose(np.stack(tailored["logits"]), logits_of(teacher, test["text"]), atol=1e-4)
     warm = pd.read_parquet(evaluation(1, "warmup") / "teacher.parquet")
     np.testing.assert_allclose(np.stack(warm["logits"]), logits_of(warm_teacher, test["text"]), atol=1e-4)
+
+
+@pytest.mark.parametrize("majority", [0, 1])
+def test_the_majority_class_is_that_of_the_task_on_every_part(majority):
+    task = read_json(DATA / "task.json")
+    write_json(DATA / "task.json", task | {"majority": majority, "metrics": ["accuracy", "f1"]})
+    evaluate_warmup.main(1)
+    results = pd.read_parquet(evaluation(1, "warmup") / "results.parquet")
+    found = results[results["model"] == "majority"].set_index(["part", "metric"])["value"]
+    test = read_role("test")
+    for part, rows in test.groupby("part"):
+        share = (rows["label"] == majority).mean()
+        assert found[part, "accuracy"] == pytest.approx(share)
+        assert found[part, "f1"] == pytest.approx(2 * share / (1 + share) if majority else 0)
+    assert len(found) == 4
+    assert not (evaluation(1, "warmup") / "majority.parquet").exists()
 
 
 def test_a_leaderboards_prediction_stands_at_the_index_of_its_text():

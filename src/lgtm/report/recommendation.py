@@ -58,10 +58,10 @@ def choose(metrics: Metrics, official: str) -> tuple[str, str]:
     said = decisions(metrics, official)
     baseline = next((arm for arm in BASELINES if arm in able and gained[f"{arm}-{WARMUP}"] != WORSE), None)
     winners = [arm for arm in proven if _better(said, arm, baseline)]
-    pool = winners or list(dict.fromkeys([*([baseline] if baseline else []), *proven]))
-    pool = [arm for arm in pool if not any(_better(said, other, arm) for other in pool)]
+    candidates = winners or [arm for arm in able if arm in (baseline, *proven)]
+    pool = [arm for arm in candidates if not any(_better(said, other, arm) for other in candidates)]
     cost = {arm: metrics["cost"][arm]["compute"] for arm in pool}
-    ship = min(pool, key=lambda arm: (cost[arm], arm != "ce"))
+    ship = min(pool, key=lambda arm: (cost[arm], arm != "ce", arm != baseline))
 
     if winners:
         why = f"It is shown to be better than `{baseline}`, {_difference(metrics, ship, baseline, official)}"
@@ -72,11 +72,15 @@ def choose(metrics: Metrics, official: str) -> tuple[str, str]:
     else:
         why = "No baseline is listed"
     gain = _difference(metrics["from_warm"], ship, WARMUP, official)
-    unproven = "" if ship in proven else ", which is not shown to be any gain"
-    why += f"; from the warm student it is {gain}{unproven}"
-    if others := [f"`{arm}` ({cost[arm]:.1f})" for arm in pool if arm != ship]:
-        why += f". Not shown to be better than it, at no less compute ({cost[ship]:.1f}): {listed(others)}"
-    return ship, f"{why}."
+    return ship, f"{why}; from the warm student it is {gain}.{_others(ship, cost)}"
+
+
+def _others(ship: str, cost: dict[str, float]) -> str:
+    """That other arms may be as good, and what they cost; cost: compute of those and of the one to ship."""
+    others = [f"`{arm}` ({value:.1f})" for arm, value in cost.items() if arm != ship]
+    if not others:
+        return ""
+    return f" Not shown to be better or worse than it, at no less compute ({cost[ship]:.1f}): {listed(others)}."
 
 
 def _better(said: dict[str, str], a: str, b: str | None) -> bool:
