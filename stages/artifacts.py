@@ -29,6 +29,7 @@ REPORTS = Path("reports")
 TAUGHT = ("train", "transfer")  # on whose rows the teacher speaks; only the first has labels
 UNLABELLED = -100  # in place of a label; what torch's cross-entropy leaves out
 WARMUP = "warmup"  # the cell of what precedes the arms
+MAJORITY = "majority"  # the model, in that cell, that says the most frequent class of train whatever the text
 CHUNK = 2**13  # rows of a table that are in memory at once where it is streamed
 
 
@@ -103,7 +104,7 @@ def count_rows(path: Path) -> int:
 
 
 def read_task() -> dict[str, Any]:
-    """What a network has to know of the task: labels, metrics, max_length."""
+    """What a network has to know of the task: labels, metrics, max_length, and the majority class of train."""
     return read_json(DATA / "task.json")
 
 

@@ -1,12 +1,13 @@
 """Predict the test role, once, with an arm's student and the teacher that it made, and measure them."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from lgtm.networks.determinism import make_deterministic
-from lgtm.networks.metrics import agreement, evaluate_logits
+from lgtm.networks.metrics import METRICS, agreement, evaluate_logits
 from lgtm.networks.training import predict
 from lgtm.params import load_params
 from stages.artifacts import LEADERBOARD, WARMUP, cell, chosen_teacher, evaluation, read_json, read_matrix, read_role
@@ -48,19 +49,31 @@ class Measured:
         model: what the results call it.
         """
         logits = network.predict("test", self.batch_size)
-        for part in self.test["part"].unique():
-            rows = (self.test["part"] == part).to_numpy()
-            values = evaluate_logits(logits[rows], self.test["label"].to_numpy()[rows], network.task["metrics"])
+        for part, rows, labels in self._parts():
+            values = evaluate_logits(logits[rows], labels, network.task["metrics"])
             if teacher_logits is not None:
                 values["agreement"] = agreement(logits[rows], teacher_logits[rows])
-            values |= size(network)
-            self.results += [
-                {"model": model, "part": part, "metric": name, "value": value} for name, value in values.items()
-            ]
+            self._note(model, part, values | size(network))
         self.predictions[model] = self.test[["sample_id", "part", "label"]].assign(
             predicted=logits.argmax(-1), logits=list(logits)
         )
         return logits
+
+    def add_constant(self, model: str, label: int, metrics: list[str]) -> None:
+        """Measure who says one class of every row, whatever the text."""
+        for part, _, labels in self._parts():
+            self._note(model, part, {name: METRICS[name](labels, np.full_like(labels, label)) for name in metrics})
+
+    def _parts(self) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+        """Every part of the test: its name, which rows it has, and their labels."""
+        for part in self.test["part"].unique():
+            rows = (self.test["part"] == part).to_numpy()
+            yield part, rows, self.test["label"].to_numpy()[rows]
+
+    def _note(self, model: str, part: str, values: dict[str, float]) -> None:
+        self.results += [
+            {"model": model, "part": part, "metric": name, "value": value} for name, value in values.items()
+        ]
 
     def write(self, folder: Path) -> None:
         """Write results.parquet, and a table of predictions per model."""

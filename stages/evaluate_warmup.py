@@ -1,8 +1,8 @@
-"""Predict the test role, once, with a seed's warm teacher and warm student, and measure them."""
+"""Predict the test role, once, with a seed's warm teacher and warm student, and measure them and the majority class."""
 
 from lgtm.networks.determinism import make_deterministic
 from lgtm.params import load_params
-from stages.artifacts import WARMUP, cell, evaluation
+from stages.artifacts import MAJORITY, WARMUP, cell, evaluation, read_task
 from stages.evaluate import Measured
 from stages.network import Network
 
@@ -13,4 +13,6 @@ def main(seed: int) -> None:
     measured = Measured(load_params().evaluate.batch_size)
     teacher_logits = measured.add("teacher", Network(cell(seed, "teacher")))
     measured.add("student", Network(cell(seed, "student")), teacher_logits)
+    task = read_task()
+    measured.add_constant(MAJORITY, task["majority"], task["metrics"])
     measured.write(evaluation(seed, WARMUP))

@@ -57,7 +57,9 @@ def main() -> None:
         frame.to_parquet(role_path(role), index=False)
     write_json(DATA / "summary.json", summary)
     # Apart from the counts, which tell of the test: what trains depends on this, and not on them.
-    write_json(DATA / "task.json", {"labels": raw.labels, "metrics": card.metrics, "max_length": card.max_length})
+    majority = int(roles["train"]["label"].mode()[0])
+    task = {"labels": raw.labels, "metrics": card.metrics, "max_length": card.max_length, "majority": majority}
+    write_json(DATA / "task.json", task)
     LEADERBOARD.mkdir(exist_ok=True)
     leaderboard.to_parquet(LEADERBOARD / "texts.parquet", index=False)
     write_json(LEADERBOARD / "classes.json", written_classes(raw.labels, card.leaderboard))

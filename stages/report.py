@@ -1,10 +1,11 @@
 """Gather the listed seeds and arms into tables, figures and a page."""
 
 from lgtm.params import ARMS, CO_TRAINED, Params, load_params
-from lgtm.report import plots, scores, tables, verdicts
+from lgtm.report import drawing, influence_plots, plots, scores, tables, verdicts
 from lgtm.report.cautions import differing
 from lgtm.report.names import WARMUP
 from lgtm.report.page import results_page
+from lgtm.report.recommendation import recommend
 from stages import gathered
 from stages.artifacts import REPORTS, read_role, read_summary, read_task, write_figures, write_json
 
@@ -18,8 +19,9 @@ def main() -> None:
     results = gathered.read_results(seeds, arms, params.rounds.arms)
     parts = list(results["part"].unique())
     cells = tables.select_cells(results, seeds, arms)
-    students = tables.per_seed(cells, arms, official)
-    right = tables.right_answers(gathered.read_predictions(seeds, arms), seeds, arms, parts[0])
+    students = tables.per_seed(cells, [WARMUP, *arms], official)
+    right = tables.right_answers(gathered.read_predictions(seeds, arms), seeds, [WARMUP, *arms], parts[0])
+    compared, starts = verdicts.pairs(arms), verdicts.starts(arms)
     influence = scores.join_scores(gathered.read_scores(seeds), read_role("train"))
     curves = gathered.read_curves(cells, seeds, arms, official)
     costs = gathered.read_costs(seeds, arms)
@@ -28,11 +30,13 @@ def main() -> None:
 
     metrics = tables.summarise(cells, arms) | {
         "environments": differing(gathered.read_environments(seeds, arms)),
-        "tests": verdicts.significance(students, right),
+        "tests": verdicts.significance(students, right, compared),
         "influence": {"share_helpful": scores.share_helpful(influence)},
         "validation": scores.validity(found, changes),
         "cost": tables.summarise_cost(costs),
     }
+    metrics["from_warm"]["tests"] = verdicts.significance(students, right, starts)
+    metrics["recommendation"] = recommend(metrics, official)
     rounds = None
     if params.rounds.arms:
         rounds = tables.by_round(results, cells, params.rounds.arms, params.rounds.count, official)
@@ -47,20 +51,24 @@ def main() -> None:
         samples=scores.rank_samples(influence),
         shown=params.report.samples,
         followers=[arm for arm in arms if follows_influence(arm, costs[arm], params)],
+        keep=params.distill.keep,
     )
+    majority, teacher = metrics["majority"][official], cells.loc[("teacher", WARMUP), official]
+    from_warm = metrics["from_warm"] | {"environments": metrics["environments"]}
+    said = [*verdicts.decisions(from_warm, official).values(), *verdicts.decisions(metrics, official).values()]
+    settled = [decision in (verdicts.BETTER, verdicts.WORSE) for decision in said]
     figures = {
-        "arms": plots.arms_figure(students, cells.loc[("teacher", WARMUP), official], official, parts[0]),
+        "arms": plots.arms_figure(students, teacher, majority, official, parts[0]),
+        "differences": plots.differences_figure(students, starts + compared, settled, official, parts[0]),
         "curves": plots.curves_figure(curves, arms, official),
-        "influence": plots.influence_figure(influence),
+        "influence": influence_plots.influence_figure(influence),
     }
-    if compared := verdicts.pairs(arms):
-        settled = [said in (verdicts.BETTER, verdicts.WORSE) for said in verdicts.decisions(metrics, official).values()]
-        figures["differences"] = plots.differences_figure(students, compared, settled, official, parts[0])
     if len(changes) or len(subsets):
-        figures["validation"] = plots.validation_figure(changes, subsets)
+        figures["validation"] = influence_plots.validation_figure(changes, subsets)
     if rounds is not None:
-        figures["rounds"] = plots.rounds_figure(rounds, official, parts[0])
-    pictures = {name: plots.png(figure) for name, figure in figures.items()}
+        warm = metrics["warm_student"][official]
+        figures["rounds"] = plots.rounds_figure(rounds, warm, majority, official, parts[0])
+    pictures = {name: drawing.png(figure) for name, figure in figures.items()}
 
     FIGURES.mkdir(parents=True, exist_ok=True)
     for name, picture in pictures.items():

@@ -89,5 +89,6 @@ class Retraining:
                 metrics=self.student.task["metrics"],
                 log=lambda step, values: losses.append(values["selection/nll"]),
                 description=f"{self.folder}: {description}",
+                start=False,
             )
         return losses

@@ -38,6 +38,13 @@ def test_noise_is_everywhere_but_in_the_test_and_in_what_the_card_calls_clean(ho
     truth = {text: "good" in text for text in tiny_project.texts(120, 0, 6)}
     assert all(truth[row.text] == row.true_label for row in roles["feedback"].itertuples())
 
+    task = json.loads(Path("work/data/task.json").read_text())
+    given = roles["train"]["label"].value_counts()
+    assert task["majority"] == given.idxmax()
+    assert given.nunique() == 2
+    # It must not tell of the test.
+    assert set(task) == {"labels", "metrics", "max_length", "majority"}
+
     summary = json.loads(Path("work/data/summary.json").read_text())
     assert summary["label_noise"] == {"fraction": 0.25, "clean_roles": ["selection"]}
     assert summary["files"]["tasks/tiny/train.csv"] == {"rows": 120, "multi_line_fields": 0}

@@ -17,6 +17,7 @@ from lgtm import inputs
 from lgtm.config import read_yaml
 from lgtm.errors import UserError
 from lgtm.report import page as pages
+from lgtm.report import plots
 from lgtm.report.cautions import clean_feedback, differing, mixed_environments
 from lgtm.report.scores import join_scores, rank_samples, share_helpful, subset_losses
 from lgtm.report.statistics import CORRELATION, SHARE, crossed_test, holm, interval, smallest_shown
@@ -29,6 +30,7 @@ from stages.gathered import read_predictions, read_results
 
 SEEDS, ARMS = [1, 2, 3], ["ce", "kd", "control", "tailored"]
 PARAMS = Path(__file__).parents[1] / "params.yaml"
+MAJORITY = 0.52
 MEANS = {"warmup": 0.70, "ce": 0.74, "kd": 0.78, "control": 0.775, "tailored": 0.792, "online": 0.78, "dml": 0.78}
 FIGURES = {"arms.png", "curves.png", "differences.png", "influence.png", "validation.png"}
 
@@ -51,7 +53,7 @@ def write_workspace(root, seeds=SEEDS, arms=ARMS, parts=("test",), metrics=("acc
         "label_noise": {"fraction": flips, "clean_roles": []},
     }
     write_json(root / DATA / "summary.json", summary)
-    write_json(root / DATA / "task.json", {"labels": ["bad", "good"], "metrics": list(metrics)})
+    write_json(root / DATA / "task.json", {"labels": ["bad", "good"], "metrics": list(metrics), "majority": 1})
 
     write_evaluation(root, _results(random, seeds, arms, parts, metrics), metrics[0])
 
@@ -85,7 +87,7 @@ def write_evaluation(root, results, metric):
         folder.mkdir(parents=True, exist_ok=True)
         rows.drop(columns=["seed", "arm"]).to_parquet(folder / "results.parquet")
         own = predictions[(predictions["seed"] == seed) & (predictions["arm"] == arm)]
-        for model, said in own.groupby("model"):
+        for model, said in own[own["model"] != "majority"].groupby("model"):
             said.drop(columns=["seed", "arm", "model"]).to_parquet(folder / f"{model}.parquet")
 
 
@@ -101,7 +103,8 @@ def _validation(random, flips):
             score: found(auc) if flips else {}
             for score, auc in (("influence", 0.9), ("influence_per_unit", 0.92), ("likelihood", 0.95))
         },
-        "teacher_error": {"influence": found(0.7), "confidence": found(0.8)},
+        "teacher_error": {"influence": found(0.7), "likelihood": found(0.75), "confidence": found(0.8)},
+        "shares": {"mislabel": flips, "teacher_error": 0.1},
         "lds": {"correlation": 0.6 + 0.05 * random.normal(), "low": 0.4, "high": 0.8},
         "subsets": [{"influence": total, "losses": losses(0.3 - 0.01 * total)} for total in random.normal(size=12)],
         "nothing_dropped": losses(0.3),
@@ -129,6 +132,11 @@ def _results(random, seeds, arms, parts, metrics):
     results = []
     for seed in seeds:
         luck = 0.006 * random.normal()
+        results += [
+            {"seed": seed, "arm": "warmup", "model": "majority", "part": part, "metric": name, "value": MAJORITY}
+            for part in parts
+            for name in metrics
+        ]
         for arm in ("warmup", *arms):
             models = ("teacher", "student") if arm in ("warmup", "control", "tailored") else ("student",)
             for model in models:
@@ -161,8 +169,8 @@ def _predictions(results, metric):
 def _curve(root, random, metric, end, steps, points, *where):
     folder = root / cell(*where) / "live/plots/metrics/selection"
     folder.mkdir(parents=True)
-    step = np.linspace(steps / points, steps, points).astype(int)
-    value = end - 0.3 * np.exp(-4 * step / steps) + 0.006 * random.normal(size=points)
+    step = np.linspace(0, steps, points + 1).astype(int)
+    value = end - 0.3 * np.exp(-4 * step / steps) + 0.006 * np.append(0, random.normal(size=points))
     pd.DataFrame({"step": step, metric: value}).to_csv(folder / f"{metric}.tsv", sep="\t", index=False)
 
 
@@ -202,7 +210,7 @@ def reported(reports, monkeypatch):
 @pytest.fixture
 def undrawn(monkeypatch):
     """Pictures take most of the stage's time."""
-    monkeypatch.setattr(stage.plots, "png", lambda figure: b"")
+    monkeypatch.setattr(stage.drawing, "png", lambda figure: b"")
 
 
 def relist(**changes):
@@ -242,7 +250,7 @@ def test_the_report(reported):
     assert difference["mean"] == pytest.approx(means[0] - means[1])
     assert difference["n"] == 3
 
-    assert list(summary) == ["of", "metric", *ARMS, "tailored-kd", "tailored-control"]
+    assert list(summary) == ["of", "metric", "majority", "warm", *ARMS, "tailored-kd", "tailored-control", "ship"]
     assert summary["kd"] == round(100 * kd.mean(), 2)
     assert metrics["influence"]["share_helpful"]["n"] == 3
     mean, margin, p = map(float, re.split(" ± |, p ", summary["tailored-kd"].replace("−", "-")))
@@ -255,7 +263,7 @@ def test_the_report(reported):
     assert "Seeds: 1, 2, 3; 1,000 test rows" in page
     curves = pd.read_csv(stage.REPORTS / "curves.csv")
     assert list(curves) == ["step", *ARMS]
-    assert len(curves) == 6
+    assert curves["step"].tolist() == [0, 40, 80, 120, 160, 200, 240]
     kd = [read_curve(cell(seed, "kd", "student"), "accuracy").set_index("step")["value"] for seed in SEEDS]
     assert curves["kd"].tolist() == pytest.approx(pd.concat(kd).groupby("step").mean().tolist())
 
@@ -346,7 +354,7 @@ def test_a_dropped_seed_and_arm_vanish_from_every_output(reports, tmp_path, monk
     assert all(values["n"] == 2 for arm in metrics["arms"].values() for values in arm.values())
     assert "Seeds: 1, 3;" in page
     assert "of 2 |" in page
-    assert page.count("too few seeds for a verdict") == 3
+    assert page.count("too few seeds for a verdict") == 3 + 3  # with each other, and from the warm student
     assert "No winner is called below 3 seeds." in page
     assert "## Tests" not in page
     assert metrics["tests"] == {}
@@ -418,10 +426,9 @@ def test_one_seed_one_arm_no_flips(workspace):
     metrics, summary, page = read_reports()
     assert metrics["arms"]["ce"]["accuracy"]["low"] is None
     assert list(metrics["influence"]) == ["share_helpful"]
-    assert list(summary) == ["of", "metric", "ce"]
-    assert {path.name for path in stage.FIGURES.iterdir()} == FIGURES - {"differences.png"}
+    assert list(summary) == ["of", "metric", "majority", "warm", "ce", "ship"]
+    assert {path.name for path in stage.FIGURES.iterdir()} == FIGURES
     assert "nothing to compare" in page
-    assert "differences.png" not in page
     assert "**/** a second text" in page
     assert "None" not in page.replace("None of the arms", "")
 
@@ -490,7 +497,7 @@ def test_what_was_not_measured_is_not_shown(workspace, undrawn):
     assert metrics["validation"]["mislabel"] == {}
     assert "planted flips" not in page.split("## Does the influence")[1]
     # A teacher without an error on train in one seed; no student retrained in any.
-    rewrite_validation(2, lambda found: found["teacher_error"].update(influence={}, confidence={}))
+    rewrite_validation(2, lambda found: found["teacher_error"].update(influence={}, likelihood={}, confidence={}))
     for seed in SEEDS:
         for measure in ("lds", "subsets", "nothing_dropped", "removals"):
             rewrite_validation(seed, lambda found, measure=measure: found.pop(measure))
@@ -532,6 +539,7 @@ def test_several_parts_and_metrics(reported):
 def test_every_pair_is_compared_once_with_each_baseline():
     assert pairs(["tailored", "control", "kd"]) == [("tailored", "kd"), ("control", "kd"), ("tailored", "control")]
     assert pairs(["ce", "tailored"]) == []
+    assert pairs(["kd", "pooled", "tailored"]) == [("pooled", "kd"), ("tailored", "kd"), ("tailored", "pooled")]
 
 
 def test_the_tests_are_those_of_the_first_part_and_corrected_together(reported):
@@ -570,7 +578,7 @@ def test_a_missing_prediction_is_an_error(workspace):
 
 def test_two_seeds_have_no_test():
     students = pd.DataFrame({"kd": [0.7, 0.7], "tailored": [0.8, 0.8]}, index=[1, 2])
-    assert significance(students, pd.DataFrame()) == {}
+    assert significance(students, pd.DataFrame(), [("tailored", "kd")]) == {}
 
 
 @pytest.mark.parametrize(
@@ -629,18 +637,31 @@ def test_a_text_cannot_break_the_table():
 
 def test_one_seed_has_no_margin_in_the_summary():
     cells = pd.DataFrame(
-        {"accuracy": [0.9, 0.7, 0.8, 0.81]},
+        {"accuracy": [0.9, 0.7, 0.8, 0.81, 0.6, 0.79]},
         index=pd.MultiIndex.from_tuples(
-            [("teacher", "warmup", 1), ("student", "warmup", 1), ("student", "kd", 1), ("student", "tailored", 1)],
+            [
+                ("teacher", "warmup", 1),
+                ("student", "warmup", 1),
+                ("student", "kd", 1),
+                ("student", "tailored", 1),
+                ("majority", "warmup", 1),
+                ("student", "pooled", 1),
+            ],
             names=["model", "arm", "seed"],
         ),
     ).sort_index()
-    summary = headline(summarise(cells, ["kd", "tailored"]) | {"tests": {}, "environments": {}}, "accuracy")
+    known = {"tests": {}, "environments": {}, "recommendation": {"ship": "nothing"}}
+    summary = headline(summarise(cells, ["kd", "tailored", "pooled"]) | known, "accuracy")
     assert summary == {
         "metric": "accuracy",
+        "majority": 60.0,
+        "warm": 70.0,
         "kd": 80.0,
         "tailored": 81.0,
+        "pooled": 79.0,
         "tailored-kd": "+1.00",
+        "tailored-pooled": "+2.00",
+        "ship": "nothing",
     }
 
 
@@ -656,7 +677,7 @@ def test_what_an_arm_costs(reported):
 
 
 def first_lines(page):
-    return page.split("## Verdicts")[0]
+    return page.split("## Recommendation")[0]
 
 
 def write_environments(seeds, arms, changes=None):
@@ -708,7 +729,10 @@ def test_the_figure_fills_what_the_verdict_settles(workspace, undrawn, monkeypat
     drawn = []
     monkeypatch.setattr(stage.plots, "differences_figure", lambda *arguments: drawn.append(arguments))
     stage.main()
-    assert drawn[0][1:3] == ([("tailored", "kd")], [settled])
+    pairs, filled = drawn[0][1:3]
+    assert pairs == [("kd", "warmup"), ("tailored", "warmup"), ("tailored", "kd")]
+    assert filled[2] == settled
+    assert filled[0] == (kd != 0.7)
 
 
 def test_an_environment_that_is_unknown_is_another_one(workspace, undrawn):
@@ -738,6 +762,83 @@ def test_where_environments_differ_in_words():
     by_seed = {network: {"torch": f"2.1{network[0]}"} for network in alike}
     assert differing(by_seed) == {"torch": {"2.11": "seed 1", "2.12": "seed 2", "2.13": "seed 3"}}
     assert "torch 2.11 (seed 1), 2.12 (seed 2) and 2.13 (seed 3)." in mixed_environments(differing(by_seed))[0]
+
+
+def test_harm_a_weak_teacher_and_chance_are_told_first_and_nothing_is_shipped(workspace, undrawn, monkeypatch):
+    monkeypatch.setitem(MEANS, "warmup", 0.535)
+    monkeypatch.setitem(MEANS, "kd", 0.47)
+    monkeypatch.setitem(MEANS, "tailored", 0.535)
+    workspace(arms=["kd", "tailored"])
+    results = read_results(SEEDS, ["kd", "tailored"])
+    weak = (results["model"] == "teacher") & (results["metric"] == "accuracy")
+    write_evaluation(Path(), results.assign(value=results["value"].where(~weak, 0.44)).to_dict("records"), "accuracy")
+    stage.main()
+    metrics, summary, page = read_reports()
+    told = first_lines(page)
+    change = metrics["from_warm"]["differences"]["kd-warmup"]["accuracy"]
+    assert change["high"] < 0
+    assert f"**`kd` ({show(change, signed=True, unit=' points')}) harms: on accuracy, below the warm student" in told
+    assert "**The warmed-up teacher is below its own students, teacher − student: the warm student (" in told
+    assert f"**Not shown above the majority class ({100 * MAJORITY:.1f} accuracy): the students " in told
+    assert summary["ship"] == metrics["recommendation"]["ship"] == "nothing"
+    assert "**Ship: nothing.** No student is shown to be above the majority class." in page
+
+
+def test_what_to_ship_stands_on_the_page_and_in_the_figures(reported):
+    reported()
+    metrics, summary, page = read_reports()
+    found = metrics["recommendation"]
+    assert summary["ship"] == found["ship"] == "kd"
+    section = page.split("## Recommendation")[1].split("##")[0]
+    assert f"**Ship: kd.** {found['why']}" in section
+    assert [line[2:] for line in section.splitlines() if line.startswith("- ")] == found["next"]
+    shares = metrics["validation"]["shares"]
+    assert shares["teacher_error"]["mean"] == pytest.approx(0.1)
+    contents = [json.loads((VALIDATION / str(seed) / "validation.json").read_text()) for seed in SEEDS]
+    errors = [content["teacher_error"] for content in contents]
+    ahead = interval([each["influence"]["auc"] - each["confidence"]["auc"] for each in errors])
+    assert metrics["validation"]["influence_ahead"] == pytest.approx(ahead)
+
+
+def test_the_warm_student_and_the_majority_class_stand_beside_the_arms(reported):
+    reported()
+    metrics, summary, page = read_reports()
+    results = read_results(SEEDS, ARMS).query("model == 'student' and metric == 'accuracy'")
+    table = results.pivot(index="seed", columns="arm", values="value")
+    change = interval(table["kd"] - table["warmup"])
+    assert metrics["from_warm"]["differences"]["kd-warmup"]["accuracy"] == pytest.approx(change)
+    assert metrics["majority"] == {"accuracy": MAJORITY}
+    assert (summary["majority"], summary["warm"]) == (100 * MAJORITY, round(100 * table["warmup"].mean(), 2))
+    students = page.split("## Students")[1].split("## ")[0]
+    rows = re.findall(r"^\| (\w+) \| ", students, re.MULTILINE)
+    assert rows == ["student", "majority", "warmup", *ARMS]
+    shown = show(metrics["arms"]["kd"]["accuracy"])
+    assert f"| kd | {shown} | {show(change, signed=True)} |" in students
+    assert f"| majority | {100 * MAJORITY:.1f} | – |" in students
+    assert f"| majority | {100 * MAJORITY:.1f} | – |" in page.split("## Teachers")[1]
+    # A family of its own: its corrections do not weigh on the verdicts between arms, nor theirs on it.
+    tests = metrics["from_warm"]["tests"]
+    assert list(tests) == [f"{arm}-warmup" for arm in ARMS]
+    assert [test["p_holm"] for test in tests.values()] == holm([test["p"] for test in tests.values()])
+    teachers = read_results(SEEDS, ARMS).query("model == 'teacher' and metric == 'accuracy'")
+    teachers = teachers.pivot(index="seed", columns="arm", values="value")
+    behind = {"warmup": "warmup", "kd": "warmup", "tailored": "tailored"}
+    for arm, teacher in behind.items():
+        expected = interval(teachers[teacher] - table[arm])
+        assert metrics["behind_teacher"][arm]["accuracy"] == pytest.approx(expected)
+    assert "agreement" not in metrics["behind_teacher"]["kd"]
+
+
+@pytest.mark.parametrize(("majority", "told"), [(0.52, "majority class, 52.0"), (0.1, "← majority class, 10.0: left")])
+def test_a_majority_class_far_below_does_not_press_the_arms_together(majority, told):
+    students = pd.DataFrame({"warmup": [0.69, 0.7, 0.71], "kd": [0.74, 0.75, 0.76]}, index=SEEDS)
+    figure = plots.arms_figure(students, pd.Series([0.9, 0.9, 0.91], index=SEEDS), majority, "accuracy", "test")
+    (axes,) = figure.axes
+    (line,) = [line for line in axes.lines if line.get_label().startswith(told)]
+    low, high = axes.get_xlim()
+    assert low <= line.get_xdata()[0] <= high
+    assert high - low < 0.5
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["warm student", "kd"]
 
 
 def rewrite_summary(**changes):
@@ -812,7 +913,9 @@ def test_the_report_by_round(workspace, undrawn):
     change = metrics["rounds"]["differences"]["tailored-kd"]
     assert change["2"]["mean"] - change["1"]["mean"] == pytest.approx(0.02)
     section = page.split("## Rounds")[1].split("## Learning")[0]
-    assert f"| tailored | {show(tailored['1'])} | {show(tailored['2'])} |" in section
+    assert f"| tailored |  | {show(tailored['1'])} | {show(tailored['2'])} |" in section
+    assert f"| majority | {100 * MAJORITY:.1f} |  |  |" in section
+    assert f"| warmup | {show(metrics['warm_student']['accuracy'])} |  |  |" in section
     assert (stage.FIGURES / "rounds.png").is_file()
 
 

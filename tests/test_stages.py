@@ -26,6 +26,7 @@ from stages import (
     validation,
 )
 from stages.artifacts import (
+    DATA,
     INIT,
     LEADERBOARD,
     REPORTS,
@@ -37,6 +38,7 @@ from stages.artifacts import (
     read_role,
     read_roles,
     role_path,
+    write_json,
 )
 
 WARM = {"base": "warm", "teachers": 3}
@@ -68,7 +70,7 @@ def test_mixed_precision_is_of_the_training_and_targets_are_what_the_saved_teach
     found = {}
     for precision in ("fp32", "bf16"):
         AcceleratorState._reset_state(reset_partial_state=True)  # one precision a process, which a stage has for itself
-        settings(precision=precision, teacher_warmup__epochs=3)
+        settings(precision=precision, teacher_warmup__epochs=3, teacher_warmup__keep="last")
         teacher_warmup.main(1)
         said = logits_of(cell(1, "teacher"), read_roles(TAUGHT)["text"])
         np.testing.assert_allclose(read_matrix(cell(1, "teacher") / "targets.parquet", "logits"), said, atol=1e-4)
@@ -81,7 +83,7 @@ def test_selection_says_how_the_kept_students_do():
     for arm, values in (("kd", [0.6, 0.9, 0.7]), ("tailored", [0.8, 0.5, 0.75])):
         curve = cell(1, arm, "student") / "live/plots/metrics/selection/accuracy.tsv"
         curve.parent.mkdir(parents=True)
-        pd.DataFrame({"step": [1, 2, 3], "accuracy": values}).to_csv(curve, sep="\t", index=False)
+        pd.DataFrame({"step": [0, 1, 2], "accuracy": values}).to_csv(curve, sep="\t", index=False)
     for keep, expected in (("best", {"kd": 90.0, "tailored": 80.0}), ("last", {"kd": 70.0, "tailored": 75.0})):
         settings(distill__keep=keep)
         selection.main()
@@ -299,7 +301,7 @@ def test_filtered_teaches_the_most_helpful_rows_alone():
     texts = read_roles(TAUGHT)["text"][kept]
     expected = kl(torch.tensor(np.stack(table["logits"])), logits_of(cell(1, "student"), texts), 2.0).mean().item()
     student = cell(1, "filtered", "student")
-    assert steps(student) == [4]
+    assert steps(student) == [0, 4]
     assert read_json(student / "cost.json")["student"]["backward"] == 4 * 30
     settings(teacher_tailored__filtered={"keep": 30, "balanced": False, "steps": None, "per_gap": False})
     teacher_tailored.main(1, "filtered")
@@ -393,7 +395,7 @@ def test_the_epochs_factor_lengthens_the_training():
     write_targets(cell(1, "kd_longer", "teacher"), random_logits(1), epochs_factor=2.5)
     for arm in ("kd", "kd_longer"):
         distill.main(1, arm)
-    assert [steps(cell(1, arm, "student")) for arm in ("kd", "kd_longer")] == [[6], [15]]
+    assert [steps(cell(1, arm, "student")) for arm in ("kd", "kd_longer")] == [[0, 6], [0, 15]]
 
 
 def test_hidden_states_of_the_teacher_are_matched_with_their_weight():
@@ -445,6 +447,22 @@ def test_every_student_and_teacher_is_evaluated_with_its_own_weights():
     np.testing.assert_allclose(np.stack(tailored["logits"]), logits_of(teacher, test["text"]), atol=1e-4)
     warm = pd.read_parquet(evaluation(1, "warmup") / "teacher.parquet")
     np.testing.assert_allclose(np.stack(warm["logits"]), logits_of(warm_teacher, test["text"]), atol=1e-4)
+
+
+@pytest.mark.parametrize("majority", [0, 1])
+def test_the_majority_class_is_that_of_the_task_on_every_part(majority):
+    task = read_json(DATA / "task.json")
+    write_json(DATA / "task.json", task | {"majority": majority, "metrics": ["accuracy", "f1"]})
+    evaluate_warmup.main(1)
+    results = pd.read_parquet(evaluation(1, "warmup") / "results.parquet")
+    found = results[results["model"] == "majority"].set_index(["part", "metric"])["value"]
+    test = read_role("test")
+    for part, rows in test.groupby("part"):
+        share = (rows["label"] == majority).mean()
+        assert found[part, "accuracy"] == pytest.approx(share)
+        assert found[part, "f1"] == pytest.approx(2 * share / (1 + share) if majority else 0)
+    assert len(found) == 4
+    assert not (evaluation(1, "warmup") / "majority.parquet").exists()
 
 
 def test_a_leaderboards_prediction_stands_at_the_index_of_its_text():

@@ -10,6 +10,7 @@ from lgtm.report.statistics import (
     CORRELATION,
     SHARE,
     crossed_test,
+    exceeds,
     holm,
     interval,
     paired_difference,
@@ -37,6 +38,14 @@ def test_three_seeds_by_hand():
 
 def test_one_seed_has_no_interval():
     assert interval([0.5]) == {"mean": 0.5, "low": None, "high": None, "n": 1}
+
+
+def test_above_a_floor_is_the_whole_interval_or_a_single_seed():
+    several, alone = interval([0.70, 0.74, 0.71, 0.77]), interval([0.7])
+    assert exceeds(several, several["low"] - 0.001)
+    assert not exceeds(several, several["low"])
+    assert exceeds(alone, 0.699)
+    assert not exceeds(alone, 0.7)
 
 
 def test_no_variance_is_a_point():

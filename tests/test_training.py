@@ -31,7 +31,7 @@ def selection():
     return EncodedTexts(tiny.table(16, start=64), tiny.tokenizer(), max_length=16)
 
 
-def run(data, selection, *, loss=None, learning_rate=3e-3, seed=1, precision="fp32", **changes):
+def run(data, selection, *, loss=None, learning_rate=3e-3, seed=1, precision="fp32", start=True, **changes):
     # A process has one precision; here it is each run's own.
     AcceleratorState._reset_state(reset_partial_state=True)
     curves = []
@@ -48,14 +48,15 @@ def run(data, selection, *, loss=None, learning_rate=3e-3, seed=1, precision="fp
         metrics=["accuracy"],
         log=lambda step, values: curves.append({"step": step} | values),
         description="test",
+        start=start,
     )
     return model, fitted, curves
 
 
 def test_it_learns_and_logs_evenly(data, selection):
     model, fitted, curves = run(data, selection)
-    assert [point["step"] for point in curves] == [16, 32, 48, 64]
-    assert curves[-1]["train/loss"] < curves[0]["train/loss"]
+    assert [point["step"] for point in curves] == [0, 16, 32, 48, 64]
+    assert curves[-1]["train/loss"] < curves[1]["train/loss"]
     assert (predict(model, selection, 4).argmax(-1) == selection.labels).mean() == 1.0
     assert set(fitted.second_moments) == {name for name, _ in model.named_parameters()}
     assert all((moment >= 0).all() for moment in fitted.second_moments.values())
@@ -78,9 +79,33 @@ def test_best_keeps_the_best_evaluation_and_last_the_last(data, selection):
         assert accuracy == pytest.approx(scores[wanted][0])
 
 
+def test_a_model_that_training_makes_worse_on_selection_is_kept_as_it_came(data):
+    """On labels turned round whatever is learnt is wrong: the best is step 0, but only where the best is kept."""
+    turned = tiny.table(16, start=64)
+    turned = EncodedTexts(turned.assign(label=1 - turned["label"]), tiny.tokenizer(), max_length=16)
+    came = tiny.model("bert", num_labels=2, attention="sdpa")
+    said = evaluate_logits(predict(came, turned, 8), turned.labels, ["accuracy"])
+    for keep, step in (("best", 0), ("last", 64)):
+        model, fitted, curves = run(data, turned, keep=keep)
+        assert curves[0] == {"step": 0} | {f"selection/{name}": value for name, value in said.items()}
+        assert fitted.step == step
+        same = [torch.equal(value, came.state_dict()[name]) for name, value in model.state_dict().items()]
+        assert all(same) == (keep == "best")
+        if keep == "best":
+            assert not any(moment.any() for moment in fitted.second_moments.values())
+            assert set(fitted.second_moments) == {name for name, _ in model.named_parameters()}
+
+
+def test_to_be_asked_before_the_first_step_changes_no_step(data, selection):
+    """With dropout, which draws from the same numbers as a pass over data does."""
+    asked, not_asked = (run(data, selection, keep="last", start=start) for start in (True, False))
+    assert asked[2][1:] == not_asked[2]
+    assert all(torch.equal(value, not_asked[0].state_dict()[name]) for name, value in asked[0].state_dict().items())
+
+
 def test_part_of_an_epoch_is_enough(data, selection):
-    _, fitted, curves = run(data, selection, epochs=0.5, evaluations=1)
-    assert [point["step"] for point in curves] == [4]
+    _, fitted, curves = run(data, selection, epochs=0.5, evaluations=1, keep="last")
+    assert [point["step"] for point in curves] == [0, 4]
     assert fitted.step == 4
 
 

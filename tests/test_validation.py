@@ -36,14 +36,23 @@ def test_nothing_to_find_is_no_measure(flagged):
 def test_each_score_is_asked_for_the_errors_that_it_is_about():
     labels, truth = np.array([0, 1, 1, 0]), np.array([0, 1, 0, 0])  # the third label is flipped
     teacher = np.array([[3.0, 0], [0, 3.0], [3.0, 0], [0, 0.5]])  # wrong, and least sure, on the fourth
-    student = np.array([[2.0, 0], [0, 2.0], [2.0, 0], [2.0, 0]])  # thinks the third label unlikely
+    student = np.array([[2.0, 0], [0, 2.0], [2.0, 0], [2.0, 0]])  # the third label unlikely, the fourth's teacher too
     by_label, by_teacher = np.array([1.0, 1, -1, 1]), np.array([1.0, 1, 1, -1])
     found = known_errors(by_teacher, by_label, student, teacher, labels, truth)
     perfect = {"auc": 1.0, "average_precision": 1.0, "share": 0.25}
     assert found == {
         "mislabel": {"influence": perfect, "influence_per_unit": perfect, "likelihood": perfect},
-        "teacher_error": {"influence": perfect, "confidence": perfect},
+        "teacher_error": {"influence": perfect, "likelihood": perfect, "confidence": perfect},
+        "shares": {"mislabel": 0.25, "teacher_error": 0.25},
     }
+
+
+def test_where_nothing_is_wrong_that_is_said_too(random):
+    truth = np.array([0, 1, 1])
+    right = np.eye(2)[truth]
+    found = known_errors(random.normal(size=3), random.normal(size=3), right, right, truth, truth)
+    assert found["shares"] == {"mislabel": 0, "teacher_error": 0}
+    assert found["teacher_error"] == {"influence": {}, "likelihood": {}, "confidence": {}}
 
 
 def test_a_memorised_flip_is_found_per_unit_of_the_logit_gradient():

@@ -60,7 +60,8 @@ def write() -> None:
         if role == "transfer":
             frame = frame.drop(columns=["label", "true_label"])
         frame.to_parquet(role_path(role), index=False)
-    write_json(role_path("train").parent / "task.json", {"labels": LABELS, "metrics": ["accuracy"], "max_length": 16})
+    task = {"labels": LABELS, "metrics": ["accuracy"], "max_length": 16, "majority": 0}
+    write_json(role_path("train").parent / "task.json", task)
     hidden = table("hidden", 20, random)[["text"]].assign(file=["A.tsv"] * 12 + ["B.tsv"] * 8)
     LEADERBOARD.mkdir()
     hidden.assign(index=[*range(12), *range(8)]).to_parquet(LEADERBOARD / "texts.parquet", index=False)

@@ -4,6 +4,8 @@ Influence is positive where a sample helps (see identity.py). A retrained studen
 cross-entropy with the true labels of the selection role, which has had no part in the influence.
 """
 
+from typing import Any
+
 import numpy as np
 from scipy import stats
 from scipy.special import log_softmax
@@ -20,16 +22,17 @@ def known_errors(
     teacher_logits: np.ndarray,
     labels: np.ndarray,
     truth: np.ndarray,
-) -> dict[str, dict[str, Detection]]:
+) -> dict[str, dict[str, Any]]:
     """How well the influence finds the rows whose label, and those whose teacher, is not the truth.
 
     Flips are looked for with the influence under the label, the teacher's errors with the influence under the teacher.
-    Beside each stands what needs no gradient: how likely the student thinks the label, how sure the teacher is. A row
-    that the student has memorised has hardly any influence left, so that under the label is also given per unit of its
-    logits' gradient p − y. Influences, labels, truth: N; logits: N × C.
+    Beside each stands what needs no gradient: how likely the student thinks the label or the teacher's class, how sure
+    the teacher is. A row that the student has memorised has hardly any influence left, so that under the label is also
+    given per unit of its logits' gradient p − y. `shares`: how many there are to find, none or all too. Influences,
+    labels, truth: N; logits: N × C.
     """
-    flipped = labels != truth
-    wrong = teacher_logits.argmax(-1) != truth
+    taught = teacher_logits.argmax(-1)
+    flipped, wrong = labels != truth, taught != truth
     rows, student = np.arange(len(labels)), log_softmax(student_logits, axis=-1)
     gap = np.exp(student)
     gap[rows, labels] -= 1
@@ -42,7 +45,12 @@ def known_errors(
             "influence_per_unit": detection(per_unit, flipped),
             "likelihood": detection(likelihood, flipped),
         },
-        "teacher_error": {"influence": detection(influence, wrong), "confidence": detection(confidence, wrong)},
+        "teacher_error": {
+            "influence": detection(influence, wrong),
+            "likelihood": detection(student[rows, taught], wrong),
+            "confidence": detection(confidence, wrong),
+        },
+        "shares": {"mislabel": float(flipped.mean()), "teacher_error": float(wrong.mean())},
     }
 
 

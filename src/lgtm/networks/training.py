@@ -84,17 +84,19 @@ def fit(
     earlier: int = 0,
     keep_earlier: Callable[[Fitted], None] = lambda fitted: None,
     companion: Companion = lambda outputs, batch, optimizer: None,
+    start: bool = True,
 ) -> Fitted:
     """Train `model` in place with `loss` and keep the best or the last weights.
 
     settings: a section of params.yaml (params.Training). `metrics` name the task's metrics; the first one, then the
     lower NLL, on the selection role decides what is best, and NLL alone what is best calibrated. It is asked in fp32
     whatever the precision of the steps, as the weights are saved and loaded again, and the trained model is left in
-    fp32. `log(step, values)` gets the curves. `keep_earlier` is called at `earlier` evenly spread steps before the end,
-    with the model as it is then. `companion` is what learns beside the model, before the loss of each step. Steps are
-    optimizer steps. Raises UserError when the loss is not finite, or for a precision that this machine has not.
+    fp32. `log(step, values)` gets the curves, which begin at step 0, with the model as it comes: where no step makes
+    it better on selection, that is the best. Without `start` the model is not asked before its steps. `keep_earlier` is
+    called at `earlier` evenly spread steps before the end, with the model as it is then. `companion` is what learns
+    beside the model, before the loss of each step. Steps are optimizer steps. Raises UserError when the loss is not
+    finite, or for a precision that this machine has not.
     """
-    set_seed(seed)
     steps = count_steps(train, settings)
     # Shares the weights, but not the mixed precision that accelerate puts around the original's forward pass.
     as_saved = copy.copy(model)
@@ -103,12 +105,15 @@ def fit(
     generator = torch.Generator().manual_seed(seed)
     batches = descent.accelerator.prepare(training_batches(train, settings.batch_size, generator))
 
-    kept, best = Fitted(0, {}), (-math.inf, -math.inf)
-    kept_weights: dict[str, Tensor] = {}
+    choice = Choice(model, optimizer, as_saved, selection, settings, metrics)
     due = _evenly(steps, settings.evaluations)
     due_earlier = _evenly(steps, earlier + 1) - {steps}
     losses: list[Tensor] = []
     with tqdm(total=steps, desc=description, unit="step", mininterval=1.0) as progress:
+        if start:
+            log(0, choice.evaluate(0, progress))
+        # After that, which draws as any pass over data does: the steps are the same with and without it.
+        set_seed(seed)
         for step, batch in enumerate(endless(batches), start=1):
             model.train()
             outputs = model(**inputs_of(batch), output_hidden_states=loss.needs_hidden)
@@ -119,22 +124,41 @@ def fit(
             losses.append(value.detach())
             progress.update()
             if step in due:
-                scores = evaluate_logits(predict(as_saved, selection, settings.batch_size), selection.labels, metrics)
-                log(step, _curves(losses, scores))
+                log(step, {"train/loss": torch.stack(losses).mean().item()} | choice.evaluate(step, progress))
                 losses.clear()
-                progress.set_postfix({metrics[0]: f"{scores[metrics[0]]:.4f}"})
-                rank = (scores[metrics[0]], -scores["nll"]) if settings.keep == "best" else (-scores["nll"],)
-                if settings.keep == "last" or rank > best:
-                    best = rank
-                    kept = Fitted(step, _second_moments(model, optimizer))
-                    kept_weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
             if step in due_earlier:
                 keep_earlier(Fitted(step, _second_moments(model, optimizer)))
             if step == steps:
                 break
-    model.load_state_dict(kept_weights)
+    model.load_state_dict(choice.weights)
     descent.finish()
-    return kept
+    return choice.kept
+
+
+class Choice:
+    """What is kept of a training run: the best or the last of what was evaluated on selection.
+
+    as_saved: the model as it will be saved, with the weights of the one that is trained.
+    """
+
+    def __init__(self, model: nn.Module, optimizer, as_saved: nn.Module, selection: EncodedTexts, settings, metrics):
+        self.model, self.optimizer, self.as_saved = model, optimizer, as_saved
+        self.selection, self.settings, self.metrics = selection, settings, metrics
+        self.best = (-math.inf,)
+        self.kept, self.weights = Fitted(0, {}), {}
+
+    def evaluate(self, step: int, progress: tqdm) -> dict[str, float]:
+        """Evaluate the model as it is at this step, and keep it if it is what to keep; returns the curves' values."""
+        logits = predict(self.as_saved, self.selection, self.settings.batch_size)
+        scores = evaluate_logits(logits, self.selection.labels, self.metrics)
+        first = self.metrics[0]
+        progress.set_postfix({first: f"{scores[first]:.4f}"})
+        rank = (scores[first], -scores["nll"]) if self.settings.keep == "best" else (-scores["nll"],)
+        if self.settings.keep == "last" or rank > self.best:
+            self.best = rank
+            self.kept = Fitted(step, _second_moments(self.model, self.optimizer))
+            self.weights = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+        return {f"selection/{name}": value for name, value in scores.items()}
 
 
 @torch.inference_mode()
@@ -201,12 +225,11 @@ def require_finite(value: Tensor, step: int, description: str, learning_rate: fl
         )
 
 
-def _curves(losses: list[Tensor], scores: dict[str, float]) -> dict[str, float]:
-    return {"train/loss": torch.stack(losses).mean().item()} | {f"selection/{k}": v for k, v in scores.items()}
-
-
 def _second_moments(model: nn.Module, optimizer) -> dict[str, Tensor]:
-    """AdamW's bias-corrected second moments by parameter name: zero for what no loss reaches, as its gradient is."""
+    """AdamW's bias-corrected second moments by parameter name.
+
+    Zero for what no loss reaches, as its gradient is, and for all before the first step.
+    """
     group = optimizer.param_groups[0]
     moments = {}
     for name, parameter in model.named_parameters():

@@ -1,7 +1,10 @@
 """What a reader has to know before any figure, as sentences."""
 
-from collections.abc import Iterable
 from typing import Any
+
+from lgtm.report.names import NAMES, WARMUP, Metrics
+from lgtm.report.statistics import Interval, exceeds
+from lgtm.report.text import listed, show, show_points
 
 Network = tuple[int, str]  # a seed, and the folder in it: teacher, student, kd/student
 Environment = dict[str, Any]
@@ -50,7 +53,7 @@ def mixed_environments(different: dict[str, dict[str, str]]) -> list[str]:
     if not different:
         return []
     said = "; ".join(
-        f"{entry} {_listed(f'{value} ({where})' for value, where in places.items())}"
+        f"{entry} {listed(f'{value} ({where})' for value, where in places.items())}"
         for entry, places in different.items()
     )
     return [
@@ -66,7 +69,7 @@ def clean_feedback(label_noise: dict[str, Any], followers: list[str]) -> list[st
     """
     if not label_noise["fraction"] or "feedback" not in label_noise["clean_roles"] or not followers:
         return []
-    arms = _listed(f"`{arm}`" for arm in followers)
+    arms = listed(f"`{arm}`" for arm in followers)
     return [
         f"{100 * label_noise['fraction']:g} % of the train labels are planted flips, and none of the feedback labels."
         f" Only what follows the influence ({arms}) had those clean labels, which the other arms never saw: its gain"
@@ -83,9 +86,77 @@ def crossing_roles(summary: dict[str, Any]) -> list[str]:
         if count
     ]
     found = [f"Groups of rows that stand in more than one role: {crossing['groups']:,}."] if crossing["groups"] else []
-    return found + ([f"Nearly the same as a row of another role: {_listed(said)}."] if said else [])
+    return found + ([f"Nearly the same as a row of another role: {listed(said)}."] if said else [])
 
 
-def _listed(texts: Iterable[str]) -> str:
-    *first, last = texts
-    return f"{', '.join(first)} and {last}" if first else last
+def of_models(metrics: Metrics, official: str, keep: str) -> list[str]:
+    """What is wrong with the models: harm, weak_teacher and at_chance of a run's metrics; keep: distill's setting."""
+    metric = NAMES[official]
+    changes = {arm: metrics["from_warm"]["differences"][f"{arm}-{WARMUP}"][official] for arm in metrics["arms"]}
+    behind = {name: values[official] for name, values in metrics["behind_teacher"].items() if name in (WARMUP, "kd")}
+    return [*harm(changes, metric, keep), *weak_teacher(behind), *at_chance(metrics, official, metric)]
+
+
+def harm(changes: dict[str, Interval], metric: str, keep: str) -> list[str]:
+    """That students end below the warm student that they start from, or not above it.
+
+    changes: by arm, its student minus the warm one, of the metric, named as in a sentence; keep: distill's setting.
+    """
+    below = {arm: change for arm, change in changes.items() if change["high"] is not None and change["high"] < 0}
+    level = {arm: change for arm, change in changes.items() if change["mean"] <= 0 and arm not in below}
+    said = []
+    if below:
+        verb = "harms" if len(below) == 1 else "harm"
+        said.append(f"{_named(below)} {verb}: on {metric}, below the warm student that every arm starts from")
+    if level:
+        verb = "is" if len(level) == 1 else "are"
+        said.append(f"{_named(level)} {verb} not above the warm student that every arm starts from, on {metric}")
+    if not said:
+        return []
+    # With best, step 0 may be kept: what is below the start on the test was not below it on selection.
+    tried = "choose on more rows (`prepare.selection`)" if keep == "best" else "set `distill.keep: best`"
+    said[-1] += f"; {tried}, lower the student's learning rate, or take fewer `distill.epochs`"
+    return [f"{sentence}." for sentence in said]
+
+
+def weak_teacher(behind: dict[str, Interval]) -> list[str]:
+    """That the warmed-up teacher is not above its own students.
+
+    behind: by student, teacher minus student on the official metric; of the warm student, and of kd's if there is one.
+    """
+    ahead = {_student(name): value for name, value in behind.items() if value["mean"] < 0}
+    if not ahead:
+        return []
+    shown = any(value["high"] is not None and value["high"] < 0 for value in ahead.values())
+    said = ", ".join(f"{name} ({show_points(value)})" for name, value in ahead.items())
+    return [
+        f"The warmed-up teacher is {'below' if shown else 'not above'} its own students, teacher − student: {said};"
+        " train it for more `teacher_warmup.epochs`, at another learning rate, or take a larger one (`pair`)."
+    ]
+
+
+def at_chance(metrics: Metrics, official: str, metric: str) -> list[str]:
+    """That models are not shown to be above the majority class; metric: the official one, named as in a sentence."""
+    majority = metrics["majority"][official]
+    students = {WARMUP: metrics["warm_student"], **metrics["arms"]}
+    groups = {"students": students, "teachers": metrics["teachers"]}
+    said = []
+    for kind, models in groups.items():
+        low = {name: values[official] for name, values in models.items() if not exceeds(values[official], majority)}
+        if low:
+            figures = (f"`{name}` {show(value, official)}" for name, value in low.items())
+            said.append(f"the {kind} {listed(figures)}")
+    if not said:
+        return []
+    return [
+        f"Not shown above the majority class ({100 * majority:.1f} {metric}): {'; '.join(said)}; a constant may be as"
+        " good, and more warm-up epochs, another learning rate or more rows come first."
+    ]
+
+
+def _named(changes: dict[str, Interval]) -> str:
+    return listed(f"`{arm}` ({show_points(change)})" for arm, change in changes.items())
+
+
+def _student(name: str) -> str:
+    return "the warm student" if name == WARMUP else f"`{name}`"

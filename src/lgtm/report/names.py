@@ -5,6 +5,7 @@ from typing import Any
 from lgtm.report.statistics import CORRELATION, SHARE, Range
 
 WARMUP = "warmup"  # the arm's name for what precedes the arms
+MAJORITY = "majority"  # the model that says the most frequent class of train whatever the text
 DISTILLATION = "Student, distillation"  # the phase of the learning curves
 SIZES = ("parameters", "megabytes")
 NAMES = {"accuracy": "accuracy", "f1": "F1", "macro_f1": "macro F1", "matthews": "Matthews correlation"}

@@ -7,10 +7,11 @@ import jinja2
 import pandas as pd
 
 from lgtm.inputs import watch
-from lgtm.report.cautions import clean_feedback, crossing_roles, mixed_environments
-from lgtm.report.names import NAMES, SIZES, WARMUP, Metrics
-from lgtm.report.statistics import FEWEST_SEEDS, SIGNIFICANCE, Interval
-from lgtm.report.text import escape, markdown_table, show, show_p
+from lgtm.report import cautions
+from lgtm.report import page_tables as tables
+from lgtm.report.names import MAJORITY, NAMES, WARMUP, Metrics
+from lgtm.report.statistics import FEWEST_SEEDS, SIGNIFICANCE
+from lgtm.report.text import markdown_table, show
 from lgtm.report.verdicts import BASELINES, decisions, verdict
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -22,6 +23,7 @@ SCORES = {
     ("mislabel", "influence_per_unit"): "the same, per unit of p − y",
     ("mislabel", "likelihood"): "the student's probability of the label",
     ("teacher_error", "influence"): "influence under the teacher",
+    ("teacher_error", "likelihood"): "the student's probability of the teacher's class",
     ("teacher_error", "confidence"): "the teacher's confidence",
 }
 
@@ -37,17 +39,17 @@ def results_page(
     samples: pd.DataFrame,
     shown: int,
     followers: list[str],
+    keep: str,
 ) -> str:
     """The results as a markdown page.
 
     summary: of prepare (labels, metrics, roles, crossing, label_noise); parts: of the test role; metrics: of
-    summarise, with significance as `tests`, differing as `environments`, share_helpful in `influence` and validity as
-    `validation`; samples: of rank_samples, of which `shown` are shown at each end; followers: the arms that follow the
-    influence.
+    summarise, with significance as `tests` (in from_warm too), differing as `environments`, share_helpful in
+    `influence`, validity as `validation` and recommend as `recommendation`; samples: of rank_samples, of which `shown`
+    are shown at each end; followers: the arms that follow the influence; keep: which student distill keeps.
     """
-    students = {WARMUP: metrics["warm_student"], **metrics["arms"]}
-    differences = metrics["differences"]
-    tests = metrics["tests"]
+    from_warm = metrics["from_warm"] | {"environments": metrics["environments"]}
+    differences, tests = metrics["differences"], metrics["tests"]
     labels, official = summary["labels"], summary["metrics"][0]
     return _render(
         "results.md.j2",
@@ -56,38 +58,46 @@ def results_page(
         seeds=seeds,
         test_rows=summary["roles"]["test"]["rows"],
         cautions=[
-            *mixed_environments(metrics["environments"]),
-            *clean_feedback(summary["label_noise"], followers),
-            *crossing_roles(summary),
+            *cautions.mixed_environments(metrics["environments"]),
+            *cautions.of_models(metrics, official, keep),
+            *cautions.clean_feedback(summary["label_noise"], followers),
+            *cautions.crossing_roles(summary),
         ],
+        recommendation=metrics["recommendation"],
         parts=parts,
-        roles=_roles_table(summary),
+        roles=tables.roles_table(summary),
         label_noise=summary["label_noise"],
         crossing_groups=summary["crossing"]["groups"],
         official=NAMES[official],
         warmup=WARMUP,
+        majority=MAJORITY,
         baselines=BASELINES,
-        verdicts=[
-            verdict(name, differences[name][official], tests.get(name), decision)
-            for name, decision in decisions(metrics, official).items()
-        ],
+        verdicts=_verdicts(metrics, official),
+        gains=_verdicts(from_warm, official),
         significance=SIGNIFICANCE,
         fewest=FEWEST_SEEDS,
-        tests=_tests_table(differences, tests, official),
+        tests=tables.tests_table(differences, tests, official),
         comparisons=len(tests),
         seeds_for_half=next((test["seeds_for_half"] for test in tests.values()), None),
-        students=_models_table("student", students),
-        teachers=_models_table("teacher", metrics["teachers"]),
-        differences=_differences_table(differences),
+        students=tables.students_table(metrics, official),
+        teachers=tables.teachers_table(metrics, official),
+        differences=tables.differences_table(from_warm["differences"] | differences),
         share_helpful=show(metrics["influence"]["share_helpful"]),
         validation=validation_section(metrics["validation"]),
-        helpful=_samples_table(samples.head(shown), labels, len(seeds)),
-        harmful=_samples_table(samples.tail(shown)[::-1], labels, len(seeds)),
-        rounds=_rounds_table(metrics["rounds"]) if "rounds" in metrics else None,
+        helpful=tables.samples_table(samples.head(shown), labels, len(seeds)),
+        harmful=tables.samples_table(samples.tail(shown)[::-1], labels, len(seeds)),
+        rounds=tables.rounds_table(metrics, official) if "rounds" in metrics else None,
         costs=metrics["cost"],
-        cost_table=_cost_table(metrics["cost"]),
-        sizes=_sizes_table(metrics),
+        cost_table=tables.cost_table(metrics["cost"]),
+        sizes=tables.sizes_table(metrics),
     )
+
+
+def _verdicts(compared: Metrics, official: str) -> list[str]:
+    return [
+        verdict(name, compared["differences"][name][official], compared["tests"].get(name), decision)
+        for name, decision in decisions(compared, official).items()
+    ]
 
 
 def _render(name: str, **content: Any) -> str:
@@ -118,101 +128,3 @@ def validation_section(validity: Metrics) -> str:
         nothing_dropped=show(validity["nothing_dropped"], "nll") if removals else None,
         removals=removals and markdown_table(["dropped", *removals], changes),
     )
-
-
-def _models_table(kind: str, models: dict[str, dict[str, Interval]]) -> str:
-    columns = [metric for metric in next(iter(models.values())) if metric not in SIZES]
-    rows = [
-        [name, *(show(values[metric], metric) for metric in columns), str(values[columns[0]]["n"])]
-        for name, values in models.items()
-    ]
-    return markdown_table([kind, *columns, "seeds"], rows)
-
-
-def _differences_table(differences: dict[str, dict[str, Interval]]) -> str:
-    if not differences:
-        return ""
-    columns = list(next(iter(differences.values())))
-    rows = [
-        [name.replace("-", " − "), *(show(values[metric], metric, signed=True) for metric in columns)]
-        for name, values in differences.items()
-    ]
-    return markdown_table(["difference", *columns], rows)
-
-
-def _tests_table(differences: dict[str, dict[str, Interval]], tests: dict[str, Metrics], official: str) -> str:
-    if not tests:
-        return ""
-    measured = [f"{NAMES[official]}, over seeds", "accuracy, over seeds and rows"]
-    header = ["difference", *measured, "p", "p, corrected", "smallest shown"]
-    rows = [
-        [
-            name.replace("-", " − "),
-            show(differences[name][official], signed=True),
-            show(test["accuracy"], signed=True),
-            show_p(test["p"]),
-            show_p(test["p_holm"]),
-            f"{100 * test['smallest_shown']:.1f}",
-        ]
-        for name, test in tests.items()
-    ]
-    return markdown_table(header, rows)
-
-
-def _rounds_table(rounds: Metrics) -> str:
-    numbers = list(next(iter(rounds["arms"].values())))
-    rows = [[arm, *(show(values[n]) for n in numbers)] for arm, values in rounds["arms"].items()]
-    rows += [
-        [name.replace("-", " − "), *(show(values[n], signed=True) for n in numbers)]
-        for name, values in rounds["differences"].items()
-    ]
-    return markdown_table(["", *(f"round {n}" for n in numbers)], rows)
-
-
-def _cost_table(costs: Metrics) -> str:
-    columns = [column for column in next(iter(costs.values())) if column != "compute"]
-    rows = [[arm, *(f"{row[c]:,.0f}" for c in columns), f"{row['compute']:.2f}"] for arm, row in costs.items()]
-    return markdown_table(["arm", *(column.replace("_", " ") for column in columns), "compute"], rows)
-
-
-def _samples_table(samples: pd.DataFrame, labels: list[str], seeds: int) -> str:
-    rows = [
-        [
-            _text(sample),
-            _label(sample, labels),
-            f"{sample['influence']:+#.3g}".replace("-", "−"),
-            f"{sample['helps']} of {seeds}",
-        ]
-        for _, sample in samples.iterrows()
-    ]
-    return markdown_table(["text", "label", "influence", "helps in"], rows)
-
-
-def _text(sample: pd.Series) -> str:
-    texts = [escape(sample[column]) for column in ("text", "text_pair") if column in sample]
-    return " **/** ".join(texts)
-
-
-def _label(sample: pd.Series, labels: list[str]) -> str:
-    label = escape(labels[sample["label"]])
-    if sample["planted"]:
-        return f"{label} (planted flip; true: {escape(labels[sample['true_label']])})"
-    return label
-
-
-def _roles_table(summary: dict[str, Any]) -> str:
-    near = summary["crossing"]["near_duplicates"]
-    rows = [
-        [role, f"{counts['rows']:,}", f"{counts['groups']:,}", f"{near[role]:,}" if role in near else ""]
-        for role, counts in summary["roles"].items()
-    ]
-    return markdown_table(["role", "rows", "groups", "nearly the same as a row of another role"], rows)
-
-
-def _sizes_table(metrics: Metrics) -> str:
-    models = {"teacher": metrics["teachers"][WARMUP], "student": metrics["warm_student"]}
-    rows = [
-        [name, f"{values['parameters']['mean']:,.0f}", f"{values['megabytes']['mean']:.1f}"]
-        for name, values in models.items()
-    ]
-    return markdown_table(["model", "parameters", "MB in fp32"], rows)

@@ -54,7 +54,8 @@ def validity(found: dict[int, Metrics], changes: pd.DataFrame) -> Metrics:
     """Over seeds: how well flips and the teacher's errors are found, and what retrained students say.
 
     found: by seed, what the validation stage wrote; changes: of removal_changes. What was not measured is left out; a
-    seed without errors to find does not count.
+    seed without errors to find does not count, but in `shares`, how many there are. influence_ahead: by how much its
+    AUC for the teacher's errors is above that of the teacher's own confidence, paired by seed.
     """
     first, *_ = found.values()
     measures: Metrics = {errors: {} for errors in ("mislabel", "teacher_error")}
@@ -63,6 +64,12 @@ def validity(found: dict[int, Metrics], changes: pd.DataFrame) -> Metrics:
             measured = pd.DataFrame([values[errors][score] for values in found.values() if values[errors][score]])
             if len(measured):
                 scores[score] = intervals(measured)
+    measures["shares"] = {
+        errors: interval([values["shares"][errors] for values in found.values()], SHARE) for errors in first["shares"]
+    }
+    errs = [values["teacher_error"] for values in found.values() if values["teacher_error"]["influence"]]
+    if errs:
+        measures["influence_ahead"] = interval([each["influence"]["auc"] - each["confidence"]["auc"] for each in errs])
     if "lds" in first:
         measures["lds"] = interval([values["lds"]["correlation"] for values in found.values()], CORRELATION)
         measures["lds_by_seed"] = {

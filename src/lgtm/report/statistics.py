@@ -68,6 +68,11 @@ def _place(angle: np.ndarray, within: Range) -> np.ndarray:
     return low + (high - low) * np.sin(angle.clip(0, np.pi / 2)) ** 2
 
 
+def exceeds(value: Interval, floor: float) -> bool:
+    """Whether a value is above a floor by its whole interval; the value itself where one seed gives no interval."""
+    return (value["mean"] if value["low"] is None else value["low"]) > floor
+
+
 def paired_difference(a: pd.Series, b: pd.Series) -> Interval:
     """Interval of a − b, paired by seed (the index of both, in any order). Raises ValueError when the seeds differ."""
     if sorted(a.index) != sorted(b.index):

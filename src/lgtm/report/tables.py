@@ -6,12 +6,12 @@ import pandas as pd
 
 from lgtm.errors import UserError
 from lgtm.networks.cost import Cost, compute
-from lgtm.report.names import DISTILLATION, SIZES, WARMUP, Metrics, range_of
+from lgtm.report.names import DISTILLATION, MAJORITY, SIZES, WARMUP, Metrics, range_of
 from lgtm.report.statistics import Interval, interval, paired_difference
 from lgtm.report.text import show_margin
-from lgtm.report.verdicts import MIXED, pairs, with_p
+from lgtm.report.verdicts import MIXED, pairs, starts, with_p
 
-HEADLINES = ("tailored-kd", "tailored-control")
+HEADLINES = ("tailored-kd", "tailored-control", "tailored-pooled")
 
 
 def select_cells(results: pd.DataFrame, seeds: list[int], arms: list[str]) -> pd.DataFrame:
@@ -26,7 +26,7 @@ def select_cells(results: pd.DataFrame, seeds: list[int], arms: list[str]) -> pd
     names = results["metric"].where(results["part"] == first, results["metric"] + "_" + results["part"])
     cells = results.assign(metric=names).pivot(index=["model", "arm", "seed"], columns="metric", values="value")
     models = [("teacher", arm) for arm in (WARMUP, *retrained(cells, arms))]
-    models += [("student", arm) for arm in (WARMUP, *arms)]
+    models += [("student", arm) for arm in (WARMUP, *arms)] + [(MAJORITY, WARMUP)]
     expected = [(*model, seed) for model in models for seed in seeds]
     for model, arm, seed in expected:
         if (model, arm, seed) not in cells.index:
@@ -52,21 +52,30 @@ def per_seed(cells: pd.DataFrame, arms: list[str], metric: str) -> pd.DataFrame:
 def summarise(cells: pd.DataFrame, arms: list[str]) -> Metrics:
     """All metrics as means with intervals over seeds: the content of reports/metrics.json, in fractions and nats.
 
-    cells: of select_cells. Returns arms (students), warm_student, teachers, and differences of students by seed.
+    cells: of select_cells. Returns arms (students), warm_student, majority (the class's plain values), teachers, and by
+    seed: differences of students, from_warm.differences of students from the warm one, and behind_teacher, how far a
+    student is behind the teacher that it is held against, its arm's own or the warm one.
     """
-    compared = [metric for metric in cells if metric not in SIZES]
+    own = retrained(cells, arms)
+    students = {arm: cells.loc[("student", arm)] for arm in (WARMUP, *arms)}
+    teachers = {arm: cells.loc[("teacher", arm)] for arm in (WARMUP, *own)}
     return {
-        "arms": {arm: intervals(cells.loc[("student", arm)]) for arm in arms},
-        "warm_student": intervals(cells.loc[("student", WARMUP)]),
-        "teachers": {arm: intervals(cells.loc[("teacher", arm)]) for arm in (WARMUP, *retrained(cells, arms))},
-        "differences": {
-            f"{a}-{b}": {
-                metric: paired_difference(cells.loc[("student", a), metric], cells.loc[("student", b), metric])
-                for metric in compared
-            }
-            for a, b in pairs(arms)
+        "arms": {arm: intervals(students[arm]) for arm in arms},
+        "warm_student": intervals(students[WARMUP]),
+        "majority": cells.loc[(MAJORITY, WARMUP)].iloc[0].dropna().to_dict(),
+        "teachers": {arm: intervals(values) for arm, values in teachers.items()},
+        "differences": {f"{a}-{b}": _differences(students[a], students[b]) for a, b in pairs(arms)},
+        "from_warm": {"differences": {f"{a}-{b}": _differences(students[a], students[b]) for a, b in starts(arms)}},
+        "behind_teacher": {
+            arm: _differences(teachers[arm if arm in own else WARMUP], values) for arm, values in students.items()
         },
     }
+
+
+def _differences(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, Interval]:
+    """Of all metrics that both have, paired by seed; of each, a row per seed."""
+    metrics = [metric for metric in a if metric not in SIZES and a[metric].notna().all()]
+    return {metric: paired_difference(a[metric], b[metric]) for metric in metrics}
 
 
 def intervals(measured: pd.DataFrame) -> dict[str, Interval]:
@@ -80,7 +89,8 @@ def intervals(measured: pd.DataFrame) -> dict[str, Interval]:
 def right_answers(predictions: pd.DataFrame, seeds: list[int], arms: list[str], part: str) -> pd.DataFrame:
     """Whether a student is right: a row per listed seed and test example of the part, a column per arm, 1 or 0.
 
-    predictions: sample_id, part, label, seed, arm, model, predicted. Raises UserError where one is missing.
+    arms: WARMUP may be among them; predictions: sample_id, part, label, seed, arm, model, predicted. Raises UserError
+    where one is missing.
     """
     students = predictions[(predictions["model"] == "student") & (predictions["part"] == part)]
     right = students.assign(right=(students["predicted"] == students["label"]).astype(float))
@@ -94,20 +104,24 @@ def right_answers(predictions: pd.DataFrame, seeds: list[int], arms: list[str], 
 
 
 def headline(metrics: Metrics, official: str) -> dict[str, Any]:
-    """The few values for `dvc exp show`: every arm in percent, and what tailoring gives in percentage points.
+    """The few values for `dvc exp show`: every arm in percent, what tailoring gives in percentage points, what to ship.
+
+    majority and warm are the majority class and the warm student, the floor of every arm.
 
     A difference is one string with half its interval and its corrected p, "+0.80 ± 1.10, p 0.21", because DVC gives
     every number a column. Where cells of different environments are compared, that stands in place of p.
     """
     mixed = f", {MIXED}" if metrics["environments"] else None
 
-    arms = {arm: round(100 * values[official]["mean"], 2) for arm, values in metrics["arms"].items()}
+    floor = {"majority": metrics["majority"][official], "warm": metrics["warm_student"][official]["mean"]}
+    models = floor | {arm: values[official]["mean"] for arm, values in metrics["arms"].items()}
+    shown = {name: round(100 * value, 2) for name, value in models.items()}
     differences = {
         name: show_margin(metrics["differences"][name][official]) + (mixed or with_p(metrics["tests"].get(name)))
         for name in HEADLINES
         if name in metrics["differences"]
     }
-    return {"metric": official} | arms | differences
+    return {"metric": official} | shown | differences | {"ship": metrics["recommendation"]["ship"]}
 
 
 def by_round(results: pd.DataFrame, cells: pd.DataFrame, arms: list[str], count: int, metric: str) -> pd.DataFrame:

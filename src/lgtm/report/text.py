@@ -2,6 +2,7 @@
 
 import html
 import re
+from collections.abc import Iterable
 
 from lgtm.report.statistics import Interval
 
@@ -31,6 +32,17 @@ def show_p(p: float) -> str:
     if p < 0.001:
         return "<0.001"
     return f"{p:.3f}" if p < 0.0995 else f"{p:.2f}"
+
+
+def show_points(difference: Interval) -> str:
+    """A difference of fractions as text: `+0.8 points [−0.1, +1.7]`."""
+    return show(difference, signed=True, unit=" points")
+
+
+def listed(texts: Iterable[str]) -> str:
+    """Texts, one at least, as a sentence has them: `a, b and c`."""
+    *first, last = texts
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def escape(text: str) -> str:

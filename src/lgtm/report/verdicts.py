@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from lgtm.report.names import Metrics
+from lgtm.report.names import WARMUP, Metrics
 from lgtm.report.statistics import (
     FEWEST_SEEDS,
     SIGNIFICANCE,
@@ -12,9 +12,9 @@ from lgtm.report.statistics import (
     seeds_for_half,
     smallest_shown,
 )
-from lgtm.report.text import show, show_p
+from lgtm.report.text import show_p, show_points
 
-BASELINES = ("kd", "control")
+BASELINES = ("kd", "control", "pooled")
 BETTER, WORSE, EVEN = "better", "worse", "not distinguishable"
 TOO_FEW, MIXED = "too few seeds for a verdict", "cells of different environments"
 
@@ -25,10 +25,16 @@ def pairs(arms: list[str]) -> list[tuple[str, str]]:
     return [(a, b) for i, b in enumerate(baselines) for a in arms if a != b and a not in baselines[:i]]
 
 
+def starts(arms: list[str]) -> list[tuple[str, str]]:
+    """The comparisons of every arm with the warm student that it starts from: a family apart from `pairs`."""
+    return [(arm, WARMUP) for arm in arms]
+
+
 def decisions(metrics: Metrics, official: str) -> dict[str, str]:
     """The verdict on every comparison a-b: is a better than b on the official metric?
 
-    metrics: of summarise, with significance as `tests` and cautions.differing as `environments`. A winner needs both:
+    metrics: of summarise, or its from_warm, with significance as `tests` and cautions.differing as `environments`. A
+    winner needs both:
     an interval over seeds clear of zero, and a corrected p over seeds and examples, of a difference in the same
     direction. It needs enough seeds, all made alike.
     """
@@ -50,15 +56,15 @@ def _decide(difference: Interval, test: Metrics) -> str:
     return EVEN
 
 
-def significance(students: pd.DataFrame, right: pd.DataFrame) -> dict[str, Metrics]:
+def significance(students: pd.DataFrame, right: pd.DataFrame, compared: list[tuple[str, str]]) -> dict[str, Metrics]:
     """A test per comparison a-b of students: what metrics.json has as `tests`. None below three seeds.
 
-    students: the official metric, seeds × arms; right: of right_answers. `accuracy` is the difference in the share of
+    students: the official metric, seeds × arms; right: of right_answers; compared: of pairs or starts, one family that
+    is corrected together. `accuracy` is the difference in the share of
     right answers, with its interval over seeds and examples together; p belongs to it, and p_holm is p corrected for
     the number of comparisons. smallest_shown (of the official metric, a fraction) and seeds_for_half are about seeds
     alone.
     """
-    compared = pairs(list(students))
     if not compared or len(students) < FEWEST_SEEDS:
         return {}
     tests = [crossed_test(right[a] - right[b]) for a, b in compared]
@@ -81,7 +87,7 @@ def verdict(name: str, difference: Interval, test: Metrics | None, decision: str
     n = difference["n"]
     said = f"{a} is {decision}" if decision in (BETTER, WORSE) else decision
     seeds = f"{n} seed{'s' if n > 1 else ''}{with_p(test)}"
-    return f"{a} − {b}: {show(difference, signed=True, unit=' points')}, {seeds}: {said}"
+    return f"{a} − {b}: {show_points(difference)}, {seeds}: {said}"
 
 
 def with_p(test: Metrics | None) -> str:

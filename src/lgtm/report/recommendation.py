@@ -1,0 +1,142 @@
+"""Which student to ship, and what to try next: rules on the metrics of a run, as sentences."""
+
+from collections.abc import Iterable
+from typing import TypedDict
+
+from lgtm.report.names import WARMUP, Metrics
+from lgtm.report.statistics import FEWEST_SEEDS, Interval, exceeds
+from lgtm.report.text import listed, show, show_points
+from lgtm.report.verdicts import BASELINES, BETTER, MIXED, WORSE, decisions, with_p
+
+NOTHING, WARM_STUDENT = "nothing", "warm student"
+FEW_ERRORS = 0.02  # of the train rows: a teacher that errs on fewer leaves next to nothing to tailor
+TAILORING = ("tailored", "tilted", "online")  # the arms that move what the teacher says along the influence
+
+
+class Recommendation(TypedDict):
+    """The student to ship (an arm, the warm student or nothing), why, and what to try next, a sentence each."""
+
+    ship: str
+    why: str
+    next: list[str]
+
+
+def recommend(metrics: Metrics, official: str) -> Recommendation:
+    """What a practitioner should do after this run; metrics: all that reports/metrics.json has besides."""
+    ship, why = choose(metrics, official)
+    return {"ship": ship, "why": why, "next": next_steps(metrics, official)}
+
+
+def choose(metrics: Metrics, official: str) -> tuple[str, str]:
+    """The student to ship, and why: first what the verdicts say, then what costs least.
+
+    A student has to be shown above the majority class, and an arm better than the warm student that it starts from;
+    where none is, the warm student. Of those, the arms that are better than the baseline (`kd` where it is listed);
+    where none is, the baseline, unless another is not shown to be worse and costs less: at equal compute `ce`, which
+    needs no teacher.
+    """
+    warm, majority = metrics["warm_student"][official], metrics["majority"][official]
+    if (seeds := warm["n"]) < FEWEST_SEEDS:
+        few = "One seed" if seeds == 1 else f"{seeds} seeds"
+        return NOTHING, f"{few} can recommend nothing: list {FEWEST_SEEDS} or more in params.yaml."
+    if metrics["environments"]:
+        return NOTHING, f"These are {MIXED}: make all of them anew with `dvc repro --force`."
+    able = [arm for arm, values in metrics["arms"].items() if exceeds(values[official], majority)]
+    above = exceeds(warm, majority)
+    if not able and not above:
+        return NOTHING, "No student is shown to be above the majority class."
+
+    gained = decisions(metrics["from_warm"] | {"environments": {}}, official)
+    proven = [arm for arm in able if not above or gained[f"{arm}-{WARMUP}"] == BETTER]
+    if not proven:
+        arms = metrics["arms"]
+        best = max(arms, key=lambda arm: arms[arm][official]["mean"])
+        return WARM_STUDENT, (
+            "No arm is shown to be better than the warm student, which all start from; the highest is"
+            f" `{best}`, {_difference(metrics['from_warm'], best, WARMUP, official)}."
+        )
+    said = decisions(metrics, official)
+    baseline = next((arm for arm in BASELINES if arm in able and gained[f"{arm}-{WARMUP}"] != WORSE), None)
+    winners = [arm for arm in proven if _better(said, arm, baseline)]
+    candidates = winners or [arm for arm in able if arm in (baseline, *proven)]
+    pool = [arm for arm in candidates if not any(_better(said, other, arm) for other in candidates)]
+    cost = {arm: metrics["cost"][arm]["compute"] for arm in pool}
+    ship = min(pool, key=lambda arm: (cost[arm], arm != "ce", arm != baseline))
+
+    if winners:
+        why = f"It is shown to be better than `{baseline}`, {_difference(metrics, ship, baseline, official)}"
+    elif ship == baseline:
+        why = "No arm is shown to be better than it"
+    elif baseline:
+        why = f"No arm is shown to be better than `{baseline}`, nor `{ship}` to be worse"
+    else:
+        why = "No baseline is listed"
+    gain = _difference(metrics["from_warm"], ship, WARMUP, official)
+    return ship, f"{why}; from the warm student it is {gain}.{_others(ship, cost)}"
+
+
+def _others(ship: str, cost: dict[str, float]) -> str:
+    """That other arms may be as good, and what they cost; cost: compute of those and of the one to ship."""
+    others = [f"`{arm}` ({value:.1f})" for arm, value in cost.items() if arm != ship]
+    if not others:
+        return ""
+    return f" Not shown to be better or worse than it, at no less compute ({cost[ship]:.1f}): {listed(others)}."
+
+
+def _better(said: dict[str, str], a: str, b: str | None) -> bool:
+    """Whether a verdict says that a is better than b."""
+    return said.get(f"{a}-{b}") == BETTER or said.get(f"{b}-{a}") == WORSE
+
+
+def _difference(compared: Metrics, a: str, b: str, official: str) -> str:
+    """A difference with its corrected p."""
+    name = f"{a}-{b}"
+    return f"{show_points(compared['differences'][name][official])}{with_p(compared['tests'].get(name))}"
+
+
+def next_steps(metrics: Metrics, official: str) -> list[str]:
+    """What is worth trying next, each with the figures that say so."""
+    arms = metrics["arms"]
+    steps = [_tailoring(metrics["validation"], arms)]
+    absent = [f"`{arm}`" for arm in BASELINES if arm not in arms]
+    if absent and any(arm in arms for arm in TAILORING):
+        steps.append(
+            f"List {listed(absent)} too: without, tailoring has the credit for what more steps of the teacher, or more"
+            " labels, do alone."
+        )
+    student = next((arm for arm in BASELINES if arm in arms), next(iter(arms)))
+    return [*steps, _room(student, metrics["behind_teacher"][student][official])]
+
+
+def _tailoring(validity: Metrics, arms: Iterable[str]) -> str:
+    """Whether there is something to tailor, as docs/results.md found it ("When to try it")."""
+    share, found = validity["shares"]["teacher_error"], validity["teacher_error"]
+    errs = f"The warmed-up teacher errs on {show(share)} % of the train rows"
+    if validity["shares"]["mislabel"]["mean"] == 0:
+        errs += ", by the labels as given"
+    if share["mean"] < FEW_ERRORS or not found:
+        return f"{errs}: there is next to nothing to tailor."
+    ahead = validity["influence_ahead"]
+    said = (
+        f"{errs}; a low influence finds them with AUC {show(found['influence']['auc'])}, the teacher's own confidence"
+        f" with {show(found['confidence']['auc'])}"
+    )
+    if ahead["mean"] <= 0:
+        return f"{said}: tailoring has little to go by and may do harm; leave it, or lower `lambda`."
+    shown = "" if exceeds(ahead, 0) else ", though these seeds do not show it"
+    listed_already = any(arm in arms for arm in TAILORING)
+    tried = "try another `lambda`, more epochs of retraining" if listed_already else "list `tailored`"
+    return f"{said}: tailoring has something to do{shown}; {tried}."
+
+
+def _room(student: str, behind: Interval) -> str:
+    """Whether the teacher has more to teach than the student has learnt."""
+    if exceeds(behind, 0):
+        return (
+            f"`{student}` is behind its teacher on the test, {show_points(behind)}: there is more to learn from it; try"
+            " more `distill.epochs`, another `distill.temperature`, or a larger student."
+        )
+    return (
+        f"`{student}` is not shown to be behind its teacher on the test, {show_points(behind)}: more distillation has"
+        " little to gain; a better teacher comes first, larger or trained longer."
+    )

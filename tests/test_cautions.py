@@ -1,0 +1,90 @@
+"""What a reader is told before any figure about the models: harm, a weak teacher, chance."""
+
+import pytest
+
+from lgtm.report.cautions import at_chance, harm, of_models, weak_teacher
+
+
+def value(mean, half=0.01):
+    return {"mean": mean, "low": mean - half, "high": mean + half, "n": 3}
+
+
+ALONE = {"low": None, "high": None, "n": 1}
+
+
+def test_an_arm_that_ends_below_its_start_harms():
+    changes = {"ce": value(0.02), "kd": value(-0.05), "tailored": value(-0.03), "control": value(-0.002)}
+    assert harm(changes, "accuracy", "last") == [
+        "`kd` (−5.0 points [−6.0, −4.0]) and `tailored` (−3.0 points [−4.0, −2.0]) harm: on accuracy, below the warm"
+        " student that every arm starts from.",
+        "`control` (−0.2 points [−1.2, +0.8]) is not above the warm student that every arm starts from, on accuracy;"
+        " set `distill.keep: best`, lower the student's learning rate, or take fewer `distill.epochs`.",
+    ]
+    assert harm({"kd": value(0.001)}, "accuracy", "last") == []
+
+
+def test_what_is_already_set_is_no_advice():
+    (said,) = harm({"kd": value(-0.05)}, "accuracy", "best")
+    assert "`kd` (−5.0 points [−6.0, −4.0]) harms:" in said
+    assert "keep" not in said
+    assert "`prepare.selection`" in said
+
+
+def test_a_single_seed_shows_no_harm():
+    (said,) = harm({"kd": {"mean": -0.05} | ALONE}, "accuracy", "best")
+    assert "`kd` (−5.0 points) is not above the warm student" in said
+
+
+def test_a_student_that_is_as_it_came_is_not_above_its_start():
+    (said,) = harm({"kd": value(0.0, 0.0)}, "accuracy", "best")
+    assert "is not above" in said
+
+
+def test_a_teacher_below_its_own_students():
+    assert weak_teacher({"warmup": value(0.05), "kd": value(0.001)}) == []
+    (said,) = weak_teacher({"warmup": value(0.05), "kd": value(-0.02)})
+    assert said.startswith(
+        "The warmed-up teacher is below its own students, teacher − student: `kd` (−2.0 points [−3.0, −1.0]); train it"
+    )
+    (said,) = weak_teacher({"warmup": value(-0.002), "kd": value(-0.001)})
+    assert "is not above its own students" in said
+    assert "the warm student (−0.2 points [−1.2, +0.8]), `kd` (−0.1" in said
+
+
+def models(**students):
+    return {
+        "majority": {"accuracy": 0.665},
+        "warm_student": {"accuracy": students.pop("warmup", value(0.9))},
+        "teachers": {"warmup": {"accuracy": students.pop("teacher", value(0.9))}},
+        "arms": {arm: {"accuracy": accuracy} for arm, accuracy in students.items()},
+        "from_warm": {"differences": {f"{arm}-warmup": {"accuracy": value(0.05)} for arm in students}},
+        "behind_teacher": {name: {"accuracy": value(0.05)} for name in ("warmup", *students)},
+    }
+
+
+def test_models_that_are_not_shown_above_the_majority_class_are_named():
+    assert at_chance(models(kd=value(0.68)), "accuracy", "accuracy") == []
+    (said,) = at_chance(
+        models(kd=value(0.67), ce=value(0.68), warmup=value(0.6), teacher=value(0.665)), "accuracy", "accuracy"
+    )
+    assert said.startswith(
+        "Not shown above the majority class (66.5 accuracy): the students `warmup` 60.0 [59.0, 61.0] and `kd` 67.0"
+        " [66.0, 68.0]; the teachers `warmup` 66.5 [65.5, 67.5]; a constant"
+    )
+
+
+@pytest.mark.parametrize(("mean", "told"), [(0.67, False), (0.66, True)])
+def test_a_single_seed_is_held_against_it_by_itself(mean, told):
+    assert bool(at_chance(models(kd={"mean": mean} | ALONE), "accuracy", "accuracy")) == told
+
+
+def test_only_the_teachers_own_students_count_against_it():
+    metrics = models(kd=value(0.9), online=value(0.9))
+    assert of_models(metrics, "accuracy", "best") == []
+    metrics["behind_teacher"]["online"]["accuracy"] = value(-0.05)
+    assert of_models(metrics, "accuracy", "best") == []
+    metrics["behind_teacher"]["kd"]["accuracy"] = value(-0.05)
+    metrics["from_warm"]["differences"]["online-warmup"]["accuracy"] = value(-0.05)
+    harmed, weak = of_models(metrics, "accuracy", "best")
+    assert harmed.startswith("`online`")
+    assert weak.startswith("The warmed-up teacher is below")

@@ -1,0 +1,184 @@
+"""What the report recommends, case by case: which student to ship, and what to try next."""
+
+import pytest
+
+from lgtm.report.recommendation import NOTHING, WARM_STUDENT, choose, next_steps, recommend
+from lgtm.report.verdicts import pairs, starts
+
+ARMS = ("ce", "kd", "control", "tailored")
+COMPUTE = {"ce": 1.0, "kd": 1.0, "control": 4.4, "tailored": 4.9, "online": 13.0, "filtered": 1.5}
+CLEAR, UNCLEAR = 0.01, 0.03  # half of an interval
+
+
+def value(mean, half=CLEAR, n=3):
+    alone = n == 1
+    return {"mean": mean, "low": None if alone else mean - half, "high": None if alone else mean + half, "n": n}
+
+
+def compared(names, better, worse):
+    """Differences and tests of which those named are shown, the others not."""
+    sign = {name: 1 if name in better else -1 for name in (*better, *worse)}
+    assert set(sign) <= set(names)
+    differences = {name: {"f1": value(0.02 * sign.get(name, 1), CLEAR if name in sign else UNCLEAR)} for name in names}
+    tests = {
+        name: {"p_holm": 0.01 if name in sign else 0.5, "accuracy": {"mean": 0.02 * sign.get(name, 1)}}
+        for name in names
+    }
+    return {"differences": differences, "tests": tests}
+
+
+def run(better=(), worse=(), gains=ARMS, arms=ARMS, *, chance=(), n=3, harms=(), environments=None):
+    """The metrics of a run. better, worse: comparisons a-b; gains, harms: arms against the warm student, so shown.
+
+    chance: students, the warm one among them, that are not shown to be above the majority class.
+    """
+
+    def student(name):
+        return {"f1": value(0.5 if name in chance else 0.7, n=n)}
+
+    between = compared(["-".join(pair) for pair in pairs(list(arms))], better, worse)
+    from_warm = compared(
+        ["-".join(pair) for pair in starts(list(arms))],
+        [f"{arm}-warmup" for arm in gains if arm in arms],
+        [f"{arm}-warmup" for arm in harms],
+    )
+    return between | {
+        "arms": {arm: student(arm) for arm in arms},
+        "warm_student": student("warmup"),
+        "majority": {"f1": 0.495},
+        "from_warm": from_warm,
+        "environments": environments or {},
+        "cost": {arm: {"compute": COMPUTE[arm]} for arm in arms},
+        "behind_teacher": {name: {"f1": value(0.05)} for name in ("warmup", *arms)},
+        "validation": validity(),
+    }
+
+
+def validity(errs=0.2, influence=0.82, confidence=0.73, flips=0.2, ahead=None):
+    def found(auc):
+        return {"auc": value(auc)}
+
+    return {
+        "shares": {"mislabel": value(flips, 0), "teacher_error": value(errs, 0)},
+        "teacher_error": {"influence": found(influence), "confidence": found(confidence)} if errs else {},
+        "influence_ahead": value(influence - confidence) if ahead is None else ahead,
+    }
+
+
+TO_SHIP = {
+    "no arm is better than kd, ce is worse": (dict(worse=["ce-kd"]), "kd"),
+    "ce is not shown to be worse and needs no teacher": (dict(), "ce"),
+    "ce is no gain over the warm student": (dict(gains=["kd", "control", "tailored"]), "kd"),
+    "an arm is better than kd": (dict(worse=["ce-kd"], better=["tailored-kd"]), "tailored"),
+    "two are: the cheaper one": (dict(worse=["ce-kd"], better=["tailored-kd", "control-kd"]), "control"),
+    "two are, one better than the other": (
+        dict(worse=["ce-kd"], better=["tailored-kd", "control-kd", "tailored-control"]),
+        "tailored",
+    ),
+    "better than kd, but not than the warm student": (
+        dict(better=["tailored-kd"], gains=(), harms=["kd"]),
+        WARM_STUDENT,
+    ),
+    "nothing is better than the warm student": (dict(gains=()), WARM_STUDENT),
+    "another arm is a gain over it, but not shown to be better than kd": (dict(gains=["tailored"]), "kd"),
+    "kd harms, so it is not what an arm has to beat": (
+        dict(gains=["control", "tailored"], harms=["kd"], better=["tailored-kd", "control-kd"]),
+        "control",
+    ),
+    "without kd, control is the baseline": (
+        dict(arms=("control", "tailored"), better=["tailored-control"]),
+        "tailored",
+    ),
+    "nothing to compare with": (dict(arms=("tailored", "filtered"), gains=["tailored", "filtered"]), "filtered"),
+    "the only arm above chance": (dict(chance=["warmup", "ce", "kd", "control"], gains=()), "tailored"),
+    "the warm student alone is above chance": (dict(chance=ARMS), WARM_STUDENT),
+    "all at chance": (dict(chance=[*ARMS, "warmup"]), NOTHING),
+    "two seeds": (dict(n=2), NOTHING),
+    "one seed": (dict(n=1), NOTHING),
+    "mixed environments": (dict(environments={"torch": {"2.13": "seed 1", "2.14": "seed 2"}}), NOTHING),
+}
+
+
+@pytest.mark.parametrize("case", TO_SHIP)
+def test_which_student_to_ship(case):
+    settings, expected = TO_SHIP[case]
+    ship, why = choose(run(**settings), "f1")
+    assert ship == expected
+    assert why.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        (
+            dict(worse=["ce-kd"]),
+            "No arm is shown to be better than it; from the warm student it is +2.0 points [+1.0, +3.0], p 0.010."
+            " Not shown to be better or worse than it, at no less compute (1.0): `control` (4.4) and `tailored` (4.9).",
+        ),
+        (
+            dict(worse=["ce-kd"], better=["tailored-kd"]),
+            "It is shown to be better than `kd`, +2.0 points [+1.0, +3.0], p 0.010; from the warm student it is +2.0"
+            " points [+1.0, +3.0], p 0.010.",
+        ),
+        (
+            dict(gains=()),
+            "No arm is shown to be better than the warm student, which all start from; the highest is `ce`, +2.0 points"
+            " [−1.0, +5.0], p 0.50.",
+        ),
+        (dict(n=1), "One seed can recommend nothing: list 3 or more in params.yaml."),
+        (dict(n=2), "2 seeds can recommend nothing: list 3 or more in params.yaml."),
+        (dict(chance=[*ARMS, "warmup"]), "No student is shown to be above the majority class."),
+    ],
+)
+def test_why(settings, why):
+    assert choose(run(**settings), "f1")[1] == why
+
+
+def first_step(**found):
+    return next_steps(run() | {"validation": validity(**found)}, "f1")[0]
+
+
+def test_tailoring_has_something_to_do_where_the_influence_finds_what_confidence_does_not():
+    said = first_step()
+    assert said.startswith(
+        "The warmed-up teacher errs on 20.0 [20.0, 20.0] % of the train rows; a low influence finds them with AUC 82.0"
+        " [81.0, 83.0], the teacher's own confidence with 73.0 [72.0, 74.0]: tailoring has something to do;"
+    )
+    assert "though these seeds do not show it" not in said
+    assert "though these seeds do not show it" in first_step(ahead=value(0.01, UNCLEAR))
+    assert "list `tailored`" not in said
+    assert next_steps(run(arms=("ce", "kd")), "f1")[0].endswith("list `tailored`.")
+
+
+def test_tailoring_may_do_harm_where_confidence_finds_more():
+    assert "may do harm" in first_step(influence=0.6, confidence=0.98)
+    assert "may do harm" in first_step(influence=0.7, confidence=0.7)
+
+
+@pytest.mark.parametrize("errs", [0.0, 0.019])
+def test_a_teacher_that_hardly_errs_leaves_nothing_to_tailor(errs):
+    assert first_step(errs=errs).endswith("there is next to nothing to tailor.")
+
+
+def test_whose_truth_it_is():
+    assert ", by the labels as given" in first_step(flips=0.0)
+    assert "as given" not in first_step()
+
+
+def test_what_tailoring_has_to_be_compared_with():
+    _, absent, _ = next_steps(run(arms=("kd", "tailored")), "f1")
+    assert absent.startswith("List `control` and `pooled` too:")
+    assert not any(step.startswith("List") for step in next_steps(run(arms=("ce", "kd")), "f1"))
+
+
+def test_the_room_below_the_teacher():
+    metrics = run()
+    assert "`kd` is behind its teacher on the test, +5.0 points [+4.0, +6.0]" in next_steps(metrics, "f1")[-1]
+    metrics["behind_teacher"]["kd"] = {"f1": value(0.002)}
+    assert "a better teacher comes first" in next_steps(metrics, "f1")[-1]
+
+
+def test_all_of_it():
+    found = recommend(run(worse=["ce-kd"]), "f1")
+    assert found["ship"] == "kd"
+    assert found["next"] == next_steps(run(), "f1")
