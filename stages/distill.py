@@ -66,7 +66,8 @@ def distil(student: Network, teacher: Path, params: Params, seed: int, out: Path
     loss = loss_from(teacher / "targets.parquet", student, params.distill, params.distill.hard_label_weight)
     rate = load_pair(params.pair).student.learning_rate
     factor = read_json(teacher / "summary.json")["epochs_factor"]
-    settings = params.distill.model_copy(update={"epochs": params.distill.epochs * factor})
+    steps = {"epochs": params.distill.epochs * factor, "min_steps": round(params.distill.min_steps * factor)}
+    settings = params.distill.model_copy(update=steps)
     student.fit(loss, settings, params, learning_rate=rate, seed=seed, out=out)
     write_cost(out, student=student.passes.total())
 

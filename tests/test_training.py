@@ -17,7 +17,14 @@ from lgtm.networks.models import classifier
 from lgtm.networks.training import fit, predict
 
 SETTINGS = dict(
-    epochs=8, batch_size=8, warmup_ratio=0.1, weight_decay=0.01, max_grad_norm=1.0, evaluations=4, keep="best"
+    epochs=8,
+    min_steps=0,
+    batch_size=8,
+    warmup_ratio=0.1,
+    weight_decay=0.01,
+    max_grad_norm=1.0,
+    evaluations=4,
+    keep="best",
 )
 
 

@@ -91,8 +91,8 @@ def fit(
     lower NLL, on the selection role decides what is best. It is asked in fp32 whatever the precision of the steps, as
     the weights are saved and loaded again, and the trained model is left in fp32. `log(step, values)` gets the curves.
     `keep_earlier` is called at `earlier` evenly spread steps before the end, with the model as it is then. `companion`
-    is what learns beside the model, before the loss of each step. Steps are optimizer steps. Raises UserError when the
-    loss is not finite, or for a precision that this machine has not.
+    is what learns beside the model, before the loss of each step. Steps are optimizer steps; without any, the model
+    stays as it is. Raises UserError when the loss is not finite, or for a precision that this machine has not.
     """
     set_seed(seed)
     steps = count_steps(train, settings)
@@ -102,6 +102,12 @@ def fit(
     model, loss, optimizer = descent.model, descent.loss, descent.optimizer
     generator = torch.Generator().manual_seed(seed)
     batches = descent.accelerator.prepare(training_batches(train, settings.batch_size, generator))
+
+    if steps == 0:
+        scores = evaluate_logits(predict(as_saved, selection, settings.batch_size), selection.labels, metrics)
+        log(0, {f"selection/{name}": value for name, value in scores.items()})
+        descent.finish()
+        return Fitted(0, _second_moments(model, optimizer))
 
     kept, best = Fitted(0, {}), (-math.inf, -math.inf)
     kept_weights: dict[str, Tensor] = {}
@@ -168,8 +174,9 @@ def _evenly(steps: int, times: int) -> set[int]:
 
 
 def count_steps(data: EncodedTexts, settings) -> int:
-    """Optimizer steps that training on the data takes."""
-    return math.ceil(settings.epochs * math.ceil(len(data) / settings.batch_size))
+    """Optimizer steps that training on the data takes: min_steps at least, but none in 0 epochs."""
+    steps = math.ceil(settings.epochs * math.ceil(len(data) / settings.batch_size))
+    return max(steps, settings.min_steps) if settings.epochs else 0
 
 
 def endless(batches: Iterable[dict[str, Tensor]]) -> Iterator[dict[str, Tensor]]:
