@@ -96,18 +96,16 @@ def fit(
     """
     set_seed(seed)
     steps = count_steps(train, settings)
+    if steps == 0:
+        scores = evaluate_logits(predict(model, selection, settings.batch_size), selection.labels, metrics)
+        log(0, {f"selection/{name}": value for name, value in scores.items()})
+        return Fitted(0, {name: torch.zeros(parameter.shape) for name, parameter in model.named_parameters()})
     # Shares the weights, but not the mixed precision that accelerate puts around the original's forward pass.
     as_saved = copy.copy(model)
     descent = Descent(model, loss, settings, learning_rate=learning_rate, precision=precision, steps=steps)
     model, loss, optimizer = descent.model, descent.loss, descent.optimizer
     generator = torch.Generator().manual_seed(seed)
     batches = descent.accelerator.prepare(training_batches(train, settings.batch_size, generator))
-
-    if steps == 0:
-        scores = evaluate_logits(predict(as_saved, selection, settings.batch_size), selection.labels, metrics)
-        log(0, {f"selection/{name}": value for name, value in scores.items()})
-        descent.finish()
-        return Fitted(0, _second_moments(model, optimizer))
 
     kept, best = Fitted(0, {}), (-math.inf, -math.inf)
     kept_weights: dict[str, Tensor] = {}
