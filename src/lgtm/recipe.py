@@ -58,11 +58,11 @@ def apply(name: str) -> dict[str, tuple[Any, Any]]:
     return changes
 
 
-def load_recipe(name: str) -> dict[str, Any]:
+def load_recipe(name: str, folder: Path = RECIPES) -> dict[str, Any]:
     """The values of a recipe by key, as in `dvc exp run -S`. Raises UserError, with those there are, for no recipe."""
-    path = RECIPES / f"{name}.yaml"
+    path = folder / f"{name}.yaml"
     if not path.is_file():
-        known = ", ".join(sorted((each.stem for each in RECIPES.glob("*.yaml")), key=lambda stem: (len(stem), stem)))
+        known = ", ".join(sorted((each.stem for each in folder.glob("*.yaml")), key=lambda stem: (len(stem), stem)))
         raise UserError(f"no recipe {path}; there are {known or 'none'}: take the one nearest to your rows")
     return dict(_flat(read_yaml(path)))
 
