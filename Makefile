@@ -1,12 +1,13 @@
 # make repro: the environment, then the default run.  make test: the tests.
 # make timings: seconds per arm and latencies, of this machine.
 # make compare: runs side by side, on the test.  make tune: trials side by side, on selection (docs/tuning.md).
+# make recipe ROWS=350: lengths of training for so many rows (recipes/), written into params.yaml.
 PYTHON ?= python3
 VENV := .venv
 # DVC's stages call python, and its queue worker calls dvc: both have to be those of the environment.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: repro test timings compare tune
+.PHONY: repro test timings compare tune recipe
 
 repro: $(VENV)/.installed
 	dvc repro
@@ -22,6 +23,9 @@ timings: $(VENV)/.installed
 
 compare: $(VENV)/.installed
 	@PYTHONPATH=src python -m lgtm.compare
+
+recipe: $(VENV)/.installed
+	@PYTHONPATH=src python -m lgtm.recipe $(ROWS)
 
 # Whoever chooses does not see the test's figures.
 tune: $(VENV)/.installed

@@ -41,6 +41,7 @@ RATE = 1e-4
 WORDS = ["".join(letters) for letters in np.random.default_rng(0).choice(list("abcdefgh"), (200, 4))]
 SETTINGS = SimpleNamespace(
     epochs=1e6,  # the schedule does not end here
+    min_steps=0,
     batch_size=BATCH,
     warmup_ratio=0.0,
     weight_decay=0.01,

@@ -15,7 +15,7 @@ from lgtm.networks.encoding import EncodedTexts
 from lgtm.networks.losses import DistillationLoss, HiddenMatching, LabelLoss, Loss
 from lgtm.networks.metrics import evaluate_logits
 from lgtm.networks.pairs import load_pair
-from lgtm.networks.training import epochs_of
+from lgtm.networks.training import count_steps, for_steps
 from lgtm.params import ARMS, CO_TRAINED, Distill, Params, load_params
 from stages.artifacts import cell, read_json, read_matrix, read_roles, timed, trial_folder, write_cost, write_json
 from stages.network import Network
@@ -97,10 +97,8 @@ def taught_student(student: Network, teacher: Path, params: Params, seed: int, o
     """Train a student on one set of targets, for as long as they say."""
     rows, how = rows_of(teacher, student), read_json(teacher / "summary.json")
     loss = loss_from(teacher / "targets.parquet", student, params.distill, params.distill.hard_label_weight)
-    epochs = params.distill.epochs * how["epochs_factor"]
-    if how["steps"]:
-        epochs = epochs_of(how["steps"], rows, params.distill.batch_size)
-    settings = params.distill.model_copy(update={"epochs": epochs})
+    steps = how["steps"] or round(how["longer"] * count_steps(how["rows"] or len(rows), params.distill))
+    settings = for_steps(params.distill, steps)
     rate = load_pair(params.pair).student.learning_rate
     student.fit(loss, rows, settings, params, learning_rate=rate, seed=seed, out=out)
 

@@ -11,7 +11,7 @@ from lgtm.data.sources import read_leaderboard, read_splits
 from lgtm.data.tasks import CARD, Leaderboard, load_card
 from lgtm.data.transfer import TransferRows, chosen_rows
 from lgtm.errors import UserError
-from lgtm.networks.pairs import load_pair
+from lgtm.networks.pairs import load_pair, require_trainable
 from lgtm.params import Prepare, load_params
 from stages.artifacts import DATA, INIT, LEADERBOARD, TableWriter, read_chunks, role_path, write_json
 
@@ -21,6 +21,8 @@ def main() -> None:
     params = load_params()
     folder = Path("tasks") / params.task
     card, pair = load_card(folder), load_pair(params.pair)
+    require_trainable(pair.teacher, params.teacher_warmup.epochs, "teacher_warmup")
+    require_trainable(pair.student, params.student_warmup.epochs, "student_warmup")
 
     raw, leaderboard = read_splits(card, folder), read_leaderboard(card, folder)
     roles, summary = assign_roles(raw, params.prepare)
@@ -44,7 +46,7 @@ def main() -> None:
         else None
     )
     networks = {
-        name: starting_network(network, tokenizer, card.max_length, f"pairs/{params.pair}.yaml: {name}")
+        name: starting_network(network, tokenizer, raw.labels, card.max_length, f"pairs/{params.pair}.yaml: {name}")
         for name, network in (("teacher", pair.teacher), ("student", pair.student))
     }
 

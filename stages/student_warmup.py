@@ -6,7 +6,7 @@ from safetensors.torch import save_file
 
 from lgtm.networks.determinism import make_deterministic
 from lgtm.networks.losses import LabelLoss
-from lgtm.networks.pairs import load_pair
+from lgtm.networks.pairs import load_pair, require_trainable
 from lgtm.networks.training import Fitted
 from lgtm.params import load_params
 from stages.artifacts import INIT, cell
@@ -21,6 +21,7 @@ def main(seed: int) -> None:
     params = load_params()
     pair = load_pair(params.pair)
     settings = params.student_warmup
+    require_trainable(pair.student, settings.epochs, "student_warmup")
     out = cell(seed, "student")
     make_deterministic(seed)
     student = Network(INIT / "student")

@@ -48,7 +48,7 @@ def write_targets(arm: str, settings: ArmSettings, lesson: Lesson) -> None:
     write_table(lesson.out / "targets.parquet", sample_id.reset_index(drop=True), row=rows, **columns)
     write_json(
         lesson.out / "summary.json",
-        {"roles": targets.roles, "epochs_factor": targets.epochs_factor, "steps": targets.steps},
+        {"roles": targets.roles, "rows": targets.rows, "longer": targets.longer, "steps": targets.steps},
     )
 
 

@@ -16,6 +16,7 @@ from lgtm.networks.cost import Passes
 from lgtm.networks.encoding import EncodedTexts, by_length, ordered_batches
 from lgtm.networks.losses import LabelLoss
 from lgtm.networks.models import classifier, load_tokenizer, starting_network
+from lgtm.networks.pairs import Network
 from lgtm.networks.training import fit, predict
 from lgtm.networks.trial import try_out
 
@@ -75,7 +76,14 @@ SUPPORTED = {
 UNCUTTABLE = {"flaubert": "list index", "funnel": "This model does not support", "xlm": "list index"}
 TRAIN, FEEDBACK = tiny.table(16), tiny.table(8)
 SETTINGS = SimpleNamespace(
-    epochs=1, batch_size=8, warmup_ratio=0.0, weight_decay=0.01, max_grad_norm=1.0, evaluations=1, keep="last"
+    epochs=1,
+    min_steps=0,
+    batch_size=8,
+    warmup_ratio=0.0,
+    weight_decay=0.01,
+    max_grad_norm=1.0,
+    evaluations=1,
+    keep="last",
 )
 
 
@@ -93,8 +101,8 @@ def save_checkpoint(kind, folder, **fields):
 
 
 def write_start(folder, out, layers=None):
-    network = SimpleNamespace(config=None, checkpoint=str(folder), revision=None, layers=layers)
-    start, tokenizer = starting_network(network, None, 16, "card: student")
+    network = Network.model_construct(checkpoint=str(folder), layers=layers)
+    start, tokenizer = starting_network(network, None, tiny.LABELS, 16, "card: student")
     start.save_pretrained(out)
     tokenizer.save_pretrained(out)
     try_out(out, tiny.LABELS, TRAIN, 16, "card: student")

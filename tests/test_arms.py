@@ -58,7 +58,7 @@ def teach(arm: str, lesson: Lesson | None = None, **settings):
 
 def test_ce_has_no_teacher_and_kd_the_warm_one():
     alone = teach("ce")[1]
-    assert alone.logits is None and alone.roles == ("train",) and alone.epochs_factor * 8 == 10
+    assert alone.logits is None and alone.roles == ("train",) and alone.rows == 10
     lesson, targets = teach("kd")
     assert targets.teacher is None
     assert np.array_equal(targets.logits, lesson.warm_logits)
@@ -67,7 +67,7 @@ def test_ce_has_no_teacher_and_kd_the_warm_one():
 def test_kd_longer_is_kd_for_more_epochs():
     lesson, targets = teach("kd_longer", epochs_factor=2.5)
     assert np.array_equal(targets.logits, lesson.warm_logits)
-    assert targets.epochs_factor == 2.5
+    assert targets.longer == 2.5
 
 
 def test_tailored_and_control_differ_in_the_influence_alone():
@@ -213,7 +213,7 @@ def test_kd_train_is_kd_on_the_rows_with_a_label_for_as_long():
     lesson, targets = teach("kd_train")
     assert np.array_equal(targets.logits, lesson.warm_logits)
     assert list(targets.kept) == list(range(8))
-    assert targets.epochs_factor * 8 == 10
+    assert targets.rows == 10
 
 
 def test_early_is_the_same_warm_up_that_keeps_the_best_calibrated():

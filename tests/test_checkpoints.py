@@ -52,7 +52,7 @@ def card(folder, **fields):
 
 
 def start(folder, max_length=16):
-    return starting_network(card(folder), None, max_length, FIELD)
+    return starting_network(card(folder), None, tiny.LABELS, max_length, FIELD)
 
 
 def write_start(folder, out):
@@ -228,18 +228,18 @@ def test_networks_from_scratch_without_a_limit_of_positions():
     tokenizer.model_max_length = int(1e30)
     for kind, fields in sizes.items():
         network = Network(config={"model_type": kind} | fields, learning_rate=1e-3)
-        assert starting_network(network, tokenizer, 4096, FIELD)[0].model_type == kind
+        assert starting_network(network, tokenizer, tiny.LABELS, 4096, FIELD)[0].model_type == kind
 
 
 def test_layers_that_are_not_there(folder):
-    encoder, _ = load_encoder(str(folder), None, FIELD)
+    encoder, _ = load_encoder(str(folder), None, f"{FIELD}.checkpoint")
     with pytest.raises(UserError, match=r"student.layers: the checkpoint has layers 0 to 2, found 3"):
         keep_layers(encoder, [0, 3], 16, FIELD)
 
 
 def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(UserError, match=r"student.checkpoint: no folder .*missing with config.json"):
-        load_encoder(str(tmp_path / "missing"), None, FIELD)
+        load_encoder(str(tmp_path / "missing"), None, f"{FIELD}.checkpoint")
 
 
 def test_without_safetensors_nothing_is_unpickled(folder):
@@ -256,11 +256,11 @@ def test_a_hub_commit_is_read_from_its_own_files_alone(folder, monkeypatch):
         return str(folder)
 
     monkeypatch.setattr(checkpoints, "snapshot_download", download)
-    load_encoder("some/model", "0" * 40, FIELD)
+    load_encoder("some/model", "0" * 40, f"{FIELD}.checkpoint")
     (folder / "model.safetensors").unlink()
     shutil.copy(folder / "config.json", folder / "pytorch_model.bin")
     with pytest.raises(UserError) as error:
-        load_encoder("some/model", "0" * 40, FIELD)
+        load_encoder("some/model", "0" * 40, f"{FIELD}.checkpoint")
     zeros = "0" * 40
     expected = f"{FIELD}.checkpoint: some/model at {zeros} has no model.safetensors, and no other weights are read"
     assert str(error.value) == expected
@@ -276,7 +276,7 @@ def test_of_a_repository_no_code_and_nothing_pickled_is_fetched():
 def test_the_hub_offline_is_one_line(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match=rf"^{FIELD}.checkpoint: cannot load 'some/model'") as error:
-        load_encoder("some/model", "0" * 40, FIELD)
+        load_encoder("some/model", "0" * 40, f"{FIELD}.checkpoint")
     assert "\n" not in str(error.value)
 
 

@@ -24,6 +24,7 @@ from lgtm.params import TeacherTailored
 ROWS, CLASSES, SEED = 24, 2, 3
 SETTINGS = SimpleNamespace(
     epochs=1,
+    min_steps=0,
     batch_size=8,
     warmup_ratio=0.0,
     weight_decay=0.01,

@@ -26,6 +26,7 @@ FLOORS = {
     "report": {"errors", "inputs", "networks"},
     "params": {"config", "arms"},
     "compare": {"config", "errors"},
+    "recipe": {"config", "errors", "params"},
     "stage": {"errors", "inputs"},
 }
 ROOMS = {"data", "networks", "influence", "arms", "report"}

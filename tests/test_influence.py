@@ -52,14 +52,14 @@ def autograd_influence(model, feedback, train, teacher_logits, names, temperatur
     parameters = [dict(model.named_parameters())[name] for name in names]
     rows = list(single_rows(feedback))
     total = sum(F.cross_entropy(model(**inputs_of(row)).logits, row["labels"]) for row in rows) / len(rows)
-    direction = torch.autograd.grad(total, parameters)
+    direction = torch.autograd.grad(total, parameters, materialize_grads=True)
     if moments:
         direction = [v / (moments[name].sqrt() + 1e-8) for name, v in zip(names, direction, strict=True)]
     norm = torch.cat([v.flatten() for v in direction]).norm()
     scores = []
     for row, teacher in zip(single_rows(train), teacher_logits, strict=True):
         loss = distillation_loss(model(**inputs_of(row)).logits[0], teacher, row["labels"][0], temperature, mix)
-        gradient = torch.autograd.grad(loss, parameters)
+        gradient = torch.autograd.grad(loss, parameters, materialize_grads=True)
         scores.append(sum((g * v).sum() for g, v in zip(gradient, direction, strict=True)) / norm)
     return torch.stack(scores)
 
@@ -79,10 +79,11 @@ def relative_error(found, true):
     return ((found - true).norm() / true.norm()).item()
 
 
+@pytest.mark.parametrize("pooling", [None, "mean"])
 @pytest.mark.parametrize("scope", ["all", "encoder", "head", [1]], ids=str)
 @pytest.mark.parametrize("kind", tiny.SIZES)
-def test_both_methods_agree_with_the_autograd_loop(kind, scope):
-    model = tiny.model(kind, CLASSES)
+def test_both_methods_agree_with_the_autograd_loop(kind, scope, pooling):
+    model = tiny.model(kind, CLASSES, pooling=pooling)
     feedback, train = ragged_batches(6, seed=1), ragged_batches(10, seed=2)
     labels = torch.cat([batch["labels"] for batch in train])
     teacher = torch.randn(10, CLASSES, generator=torch.Generator().manual_seed(3))
@@ -151,9 +152,10 @@ def test_a_layer_that_is_not_there_is_refused():
         scope_parameters(tiny.model("bert", CLASSES), [1, 3])
 
 
+@pytest.mark.parametrize("pooling", [None, "mean"])
 @pytest.mark.parametrize("kind", tiny.SIZES)
-def test_the_head_alone_runs_the_encoder_once_and_leaves_it_as_it_was(kind):
-    model, batches = tiny.model(kind, CLASSES), ragged_batches(8, seed=2)
+def test_the_head_alone_runs_the_encoder_once_and_leaves_it_as_it_was(kind, pooling):
+    model, batches = tiny.model(kind, CLASSES, pooling=pooling), ragged_batches(8, seed=2)
     calls = []
     hook = model.base_model.register_forward_hook(lambda *args: calls.append(1))
     direction = normalise(feedback_gradient(model, batches, scope_parameters(model, "head"), CROSS_ENTROPY))

@@ -26,7 +26,8 @@ def network(folder, **fields):
 @pytest.mark.parametrize("kind", tiny.SIZES)
 def test_a_student_keeps_the_layers_it_is_told_to(kind, tmp_path):
     teacher = save_checkpoint(kind, tmp_path / "teacher")
-    student, tokenizer = starting_network(network(tmp_path / "teacher", layers=[0, 2]), None, 16, "card: student")
+    kept = network(tmp_path / "teacher", layers=[0, 2])
+    student, tokenizer = starting_network(kept, None, tiny.LABELS, 16, "card: student")
     student.save_pretrained(tmp_path / "student")
     tokenizer.save_pretrained(tmp_path / "student")
     built = classifier(tmp_path / "student", tiny.LABELS)
@@ -62,7 +63,7 @@ def test_a_saved_classifier_comes_back_the_same(kind, tmp_path):
 def test_a_configuration_that_transformers_refuses(change, message):
     config = {"model_type": "bert", "hidden_size": 16, "num_attention_heads": 2} | change
     with pytest.raises(UserError) as error:
-        starting_network(Network(config=config, learning_rate=1e-3), tiny.tokenizer(), 16, "card: teacher")
+        starting_network(Network(config=config, learning_rate=1e-3), tiny.tokenizer(), tiny.LABELS, 16, "card: teacher")
     assert str(error.value).startswith("card: teacher.config")
     assert message in str(error.value)
     assert "\n" not in str(error.value)

@@ -17,6 +17,7 @@ RATE, SEED, BATCH, DECAY, LONGEST = 3e-3, 3, 8, 0.1, 0.5
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 SETTINGS = {
     "epochs": 2,
+    "min_steps": 0,
     "batch_size": BATCH,
     "warmup_ratio": 0.2,
     "weight_decay": DECAY,

@@ -72,6 +72,18 @@ def test_the_shipped_params_and_pairs_are_valid():
         ({"rounds.arms": ["kd", "kd"]}, "rounds.arms: each item may stand in the list once"),
         ({"rounds.arms": ["dml"]}, "rounds.arms: 'dml' is not in arms"),
         ({"arms": ["dml"], "rounds.arms": ["dml"]}, "rounds.arms: 'dml' scores its student at every step"),
+        ({"distill.epochs": 0}, "distill.epochs: input should be greater than 0 (found 0)"),
+        ({"teacher_warmup.epochs": -1}, "teacher_warmup.epochs: input should be greater than or equal to 0"),
+        ({"teacher_warmup.min_steps": -1}, "teacher_warmup.min_steps: input should be greater than or equal to 0"),
+        ({"student_warmup.min_steps": None}, "student_warmup.min_steps: missing"),
+        (
+            {"student_warmup.epochs": 0, "influence.preconditioner": "adamw"},
+            "influence.preconditioner: adamw needs second moments, and student_warmup.epochs 0 has none",
+        ),
+        (
+            {"student_warmup.epochs": 0, "student_warmup.earlier_checkpoints": 1},
+            "student_warmup.earlier_checkpoints: there are none before",
+        ),
         ({"prepare.feedback": 0.7}, "leave 0.1 of the rows to train"),
         ({"teacher_tailored.tailored.lambda": None}, "teacher_tailored.tailored.lambda: missing"),
         ({"teacher_warmup.batch_size": True}, "teacher_warmup.batch_size: input should be a valid integer"),
@@ -122,8 +134,8 @@ NETWORK = {"config": {"model_type": "bert"}, "learning_rate": 1e-3}
 @pytest.mark.parametrize(
     ("teacher", "message"),
     [
-        ({"learning_rate": 1e-3}, "teacher: give either a checkpoint or a config"),
-        (NETWORK | {"checkpoint": "checkpoints/x"}, "teacher: give either a checkpoint or a config"),
+        ({"learning_rate": 1e-3}, "teacher: give either a checkpoint, a classifier or a config"),
+        (NETWORK | {"checkpoint": "checkpoints/x"}, "teacher: give either a checkpoint, a classifier or a config"),
         (NETWORK | {"layers": [0]}, "layers go with a checkpoint"),
         ({"checkpoint": "bert-base-uncased", "learning_rate": 1e-3}, "needs the revision"),
         ({"checkpoint": "a/b", "revision": "main", "learning_rate": 1e-3}, "needs the revision .* 40 digits"),

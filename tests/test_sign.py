@@ -145,7 +145,14 @@ def student_of_noisy_labels():
     train, feedback = (EncodedTexts(rows, tiny.tokenizer(), max_length=16) for rows in (frame, clean))
     model = tiny.model("bert", 2)
     settings = SimpleNamespace(
-        epochs=3, batch_size=8, warmup_ratio=0.1, weight_decay=0.01, max_grad_norm=1.0, evaluations=1, keep="last"
+        epochs=3,
+        min_steps=0,
+        batch_size=8,
+        warmup_ratio=0.1,
+        weight_decay=0.01,
+        max_grad_norm=1.0,
+        evaluations=1,
+        keep="last",
     )
     fitted = fit(
         model,

@@ -389,10 +389,11 @@ def test_arms_of_a_seed_share_its_order_and_another_seed_has_another():
     assert distilled("kd") == distilled("tailored") != distilled("kd", seed=2)
 
 
-def test_the_epochs_factor_lengthens_the_training():
-    settings(distill__batch_size=20, distill__epochs=2)
+@pytest.mark.parametrize("length", [{"distill__epochs": 2}, {"distill__epochs": 1, "distill__min_steps": 6}])
+def test_the_epochs_factor_lengthens_the_training(length):
+    settings(distill__batch_size=20, **length)
     write_targets(cell(1, "kd", "teacher"), random_logits(1))
-    write_targets(cell(1, "kd_longer", "teacher"), random_logits(1), epochs_factor=2.5)
+    write_targets(cell(1, "kd_longer", "teacher"), random_logits(1), longer=2.5)
     for arm in ("kd", "kd_longer"):
         distill.main(1, arm)
     assert [steps(cell(1, arm, "student")) for arm in ("kd", "kd_longer")] == [[0, 6], [0, 15]]

@@ -14,10 +14,17 @@ from lgtm.networks.encoding import EncodedTexts, by_length, ordered_batches, tra
 from lgtm.networks.losses import LabelLoss, Loss
 from lgtm.networks.metrics import evaluate_logits
 from lgtm.networks.models import classifier
-from lgtm.networks.training import fit, predict
+from lgtm.networks.training import count_steps, fit, predict
 
 SETTINGS = dict(
-    epochs=8, batch_size=8, warmup_ratio=0.1, weight_decay=0.01, max_grad_norm=1.0, evaluations=4, keep="best"
+    epochs=8,
+    min_steps=0,
+    batch_size=8,
+    warmup_ratio=0.1,
+    weight_decay=0.01,
+    max_grad_norm=1.0,
+    evaluations=4,
+    keep="best",
 )
 
 
@@ -107,6 +114,26 @@ def test_part_of_an_epoch_is_enough(data, selection):
     _, fitted, curves = run(data, selection, epochs=0.5, evaluations=1, keep="last")
     assert [point["step"] for point in curves] == [0, 4]
     assert fitted.step == 4
+
+
+@pytest.mark.parametrize(("epochs", "least", "steps"), [(1, 0, 8), (1, 20, 20), (3, 20, 24), (0.1, 3, 3), (0, 20, 0)])
+def test_a_least_number_of_steps_is_taken_but_none_in_no_epochs(data, selection, epochs, least, steps):
+    settings = SimpleNamespace(**SETTINGS | {"epochs": epochs, "min_steps": least})
+    assert count_steps(len(data), settings) == steps
+    _, fitted, curves = run(data, selection, epochs=epochs, min_steps=least, keep="last", evaluations=2)
+    assert fitted.step == curves[-1]["step"] == steps
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_without_a_step_the_model_is_what_it_was(data, selection, keep):
+    model, fitted, curves = run(data, selection, epochs=0, keep=keep, loss=Broken())
+    before = tiny.model("bert", num_labels=2)
+    assert all(torch.equal(value, before.state_dict()[name]) for name, value in model.state_dict().items())
+    assert fitted.step == 0
+    assert {n: v.shape for n, v in fitted.second_moments.items()} == {n: p.shape for n, p in model.named_parameters()}
+    assert not any(moment.any() for moment in fitted.second_moments.values())
+    nll = evaluate_logits(predict(before, selection, 8), selection.labels, ["accuracy"])["nll"]
+    assert [(point["step"], point["selection/nll"]) for point in curves] == [(0, pytest.approx(nll))]
 
 
 class Seen(LabelLoss):

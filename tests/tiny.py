@@ -7,6 +7,7 @@ import torch
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
 from lgtm.networks.models import train_wordpiece
+from lgtm.networks.pooling import heed_pooling
 
 ROOT = Path(__file__).parents[1]
 LABELS = ["bad", "good"]
@@ -38,11 +39,12 @@ def config(kind: str, num_labels: int = 2, vocab_size: int = 100):
     )
 
 
-def model(kind: str, num_labels: int, attention: str = "eager", vocab_size: int = 100):
+def model(kind: str, num_labels: int, attention: str = "eager", vocab_size: int = 100, pooling: str | None = None):
     torch.manual_seed(0)
-    built = AutoModelForSequenceClassification.from_config(
-        config(kind, num_labels, vocab_size), attn_implementation=attention
-    )
+    fields = config(kind, num_labels, vocab_size)
+    fields.pooling = pooling
+    built = AutoModelForSequenceClassification.from_config(fields, attn_implementation=attention)
+    heed_pooling(built)
     # Far from the symmetric start, where all logits are nearly equal.
     for parameter in built.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter)

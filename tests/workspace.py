@@ -102,12 +102,12 @@ def write_network(folder: Path, seed: int) -> None:
 trained_tokenizer = cache(tiny.tokenizer)
 
 
-def write_targets(folder: Path, logits: np.ndarray, epochs_factor: float = 1.0, **columns: np.ndarray) -> None:
+def write_targets(folder: Path, logits: np.ndarray, longer: float = 1.0, **columns: np.ndarray) -> None:
     """Write what a teacher says of train and transfer, as teacher_tailored does."""
     rows = np.arange(TAUGHT_ROWS)
     ids = read_roles(TAUGHT)["sample_id"]
     write_table(folder / "targets.parquet", ids, row=rows, logits=as_float(logits), **columns)
-    write_json(folder / "summary.json", {"roles": TAUGHT, "epochs_factor": epochs_factor, "steps": None})
+    write_json(folder / "summary.json", {"roles": TAUGHT, "rows": None, "longer": longer, "steps": None})
     write_json(folder / "trials.json", {"": ""})
     write_cost(folder)
 

@@ -85,9 +85,10 @@ class Prepare(Strict):
 
 
 class Optimisation(Strict):
-    """The steps of a training run. The learning rate is the pair's."""
+    """The steps of a training run: so many epochs, and at least min_steps. The learning rate is the pair's."""
 
     epochs: Positive
+    min_steps: Annotated[int, Field(ge=0)]
     batch_size: Count
     warmup_ratio: Fraction
     weight_decay: NonNegative
@@ -102,14 +103,19 @@ class Training(Optimisation):
 
 
 class TeacherWarmup(Training):
-    """The teacher's warm-up; `calibrated` keeps what has the lowest NLL on selection, before labels are memorised."""
+    """The teacher's warm-up; with epochs 0 none at all, for a pair's classifier that is good as it is.
 
+    `calibrated` keeps what has the lowest NLL on selection, before labels are memorised.
+    """
+
+    epochs: NonNegative
     keep: Literal["best", "calibrated", "last"]
 
 
 class StudentWarmup(Training):
-    """The student's warm-up, and how many of its earlier checkpoints are scored besides the warm student."""
+    """The student's warm-up, epochs 0 as of the teacher's, and how many earlier checkpoints are scored besides it."""
 
+    epochs: NonNegative
     earlier_checkpoints: Annotated[int, Field(ge=0)]
 
 
@@ -241,6 +247,16 @@ class Params(Strict):
                 raise ValueError(f"rounds.arms: {arm!r} is not in arms")
             if arm in CO_TRAINED:
                 raise ValueError(f"rounds.arms: {arm!r} scores its student at every step; it has no rounds")
+        return self
+
+    @model_validator(mode="after")
+    def _warm_student_has_what_is_scored(self) -> "Params":
+        if self.student_warmup.epochs == 0 and self.influence.preconditioner == "adamw":
+            raise ValueError(
+                "influence.preconditioner: adamw needs second moments, and student_warmup.epochs 0 has none"
+            )
+        if self.student_warmup.epochs == 0 and self.student_warmup.earlier_checkpoints:
+            raise ValueError("student_warmup.earlier_checkpoints: there are none before a warm-up of epochs 0; set 0")
         return self
 
     @model_validator(mode="after")

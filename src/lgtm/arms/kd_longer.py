@@ -16,4 +16,4 @@ class Settings(ArmSettings):
 
 def teach(settings: Settings, lesson: Lesson) -> Targets:
     """The warm teacher's own logits, for longer."""
-    return Targets(lesson.warm_logits, epochs_factor=settings.epochs_factor)
+    return Targets(lesson.warm_logits, longer=settings.epochs_factor)

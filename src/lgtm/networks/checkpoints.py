@@ -1,4 +1,4 @@
-"""Checkpoints as the world has them: to a pretrained encoder and its tokenizer, or to one line that says what is wrong.
+"""Checkpoints as the world has them: to a pretrained network and its tokenizer, or to one line that says what is wrong.
 
 Every function takes `field`, the place in the pair's card that names the checkpoint, and raises UserError.
 """
@@ -14,6 +14,7 @@ from transformers import (
     MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
     AutoConfig,
     AutoModel,
+    AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedConfig,
     PreTrainedModel,
@@ -33,14 +34,25 @@ def load_encoder(checkpoint: str, revision: str | None, field: str) -> tuple[Pre
     """The pretrained encoder and tokenizer of a checkpoint, a hub id with a commit or a folder without.
 
     Weights come from that commit's or folder's own safetensors files, all of them, and no code of the checkpoint runs.
+    A pooler may be missing: many checkpoints have none, and it is learnt anyway.
     """
-    where = f"{field}.checkpoint: {checkpoint}"
-    folder = _local_copy(checkpoint, revision, field)
+    return _load(AutoModel, checkpoint, revision, field, optional="pooler")
+
+
+def load_classifier(source: str, revision: str | None, field: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The fine-tuned sequence classifier and tokenizer of a checkpoint, as load_encoder; nothing may be missing."""
+    return _load(AutoModelForSequenceClassification, source, revision, field)
+
+
+def _load(kinds, source: str, revision: str | None, field: str, optional: str | None = None):
+    """kinds: transformers' class that makes the network; optional: in the names of weights that may be missing."""
+    where = f"{field}: {source}"
+    folder = _local_copy(source, revision, field)
     _require_whole_files(folder, where)
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        require_head(config, f"{field}.checkpoint")
-        encoder, found = AutoModel.from_pretrained(
+        require_head(config, field)
+        network, found = kinds.from_pretrained(
             folder,
             config=config,
             dtype=torch.float32,
@@ -56,9 +68,9 @@ def load_encoder(checkpoint: str, revision: str | None, field: str) -> tuple[Pre
         if "trust_remote_code" in str(error):
             raise UserError(f"{where} needs code of its own (auto_map), and none is run here") from error
         raise UserError(f"{where}: cannot load it: {one_line(error)}") from error
-    _require_weights(encoder, found, where)
-    _require_tokenizer(tokenizer, encoder, where)
-    return encoder, tokenizer
+    _require_weights(network, found, where, optional)
+    _require_tokenizer(tokenizer, network, where)
+    return network, tokenizer
 
 
 def require_head(config: PreTrainedConfig, field: str) -> None:
@@ -67,25 +79,25 @@ def require_head(config: PreTrainedConfig, field: str) -> None:
         raise UserError(f"{field}: transformers has no sequence classifier of a {config.model_type} network")
 
 
-def _local_copy(checkpoint: str, revision: str | None, field: str) -> Path:
+def _local_copy(source: str, revision: str | None, field: str) -> Path:
     """The folder of a checkpoint; of one from the hub, the cached files of exactly that commit.
 
     Everything is read from this folder: transformers, given a hub id, may also turn to the repository's pull requests.
     """
     if revision is None:
-        folder = Path(checkpoint)
+        folder = Path(source)
         if not (folder / "config.json").is_file():
-            raise UserError(f"{field}.checkpoint: no folder {checkpoint} with config.json, {WEIGHTS} and tokenizer")
+            raise UserError(f"{field}: no folder {source} with config.json, {WEIGHTS} and tokenizer")
     else:
         try:
             folder = Path(
-                snapshot_download(checkpoint, revision=revision, allow_patterns=NETWORK_FILES, ignore_patterns=["*/*"])
+                snapshot_download(source, revision=revision, allow_patterns=NETWORK_FILES, ignore_patterns=["*/*"])
             )
         except Exception as error:  # of the hub, its cache, or the network between
-            raise UserError(f"{field}.checkpoint: cannot load {checkpoint!r}: {one_line(error)}") from error
+            raise UserError(f"{field}: cannot load {source!r}: {one_line(error)}") from error
     if not (folder / WEIGHTS).is_file() and not (folder / INDEX).is_file():
         at = f" at {revision}" if revision else ""
-        raise UserError(f"{field}.checkpoint: {checkpoint}{at} has no {WEIGHTS}, and no other weights are read")
+        raise UserError(f"{field}: {source}{at} has no {WEIGHTS}, and no other weights are read")
     return folder
 
 
@@ -108,22 +120,22 @@ def _require_whole_files(folder: Path, where: str) -> None:
             raise UserError(f"{where}: {name} is not a whole safetensors file: {one_line(error)}") from error
 
 
-def _require_weights(encoder: PreTrainedModel, found: dict, where: str) -> None:
+def _require_weights(network: PreTrainedModel, found: dict, where: str, optional: str | None) -> None:
     """Raise UserError for weights that the file lacks, has in another shape, or that are not numbers.
 
-    found: transformers' loading info. A pooler may be missing: many checkpoints have none, and it is learnt anyway.
+    found: transformers' loading info.
     """
     for name, in_file, wanted in sorted(found["mismatched_keys"]):
         raise UserError(f"{where}: {name} is {_shape(in_file)} in the file and {_shape(wanted)} by config.json")
-    missing = sorted(name for name in found["missing_keys"] if "pooler" not in name)
+    missing = sorted(name for name in found["missing_keys"] if optional is None or optional not in name)
     if missing:
         surplus = sorted(found["unexpected_keys"])
         instead = f"; the file has {surplus[0]!r}" if surplus else ""
         raise UserError(
-            f"{where}: {len(missing)} of {len(encoder.state_dict())} weights are missing from the file,"
+            f"{where}: {len(missing)} of {len(network.state_dict())} weights are missing from the file,"
             f" such as {missing[0]!r}{instead}"
         )
-    for name, weight in encoder.named_parameters():
+    for name, weight in network.named_parameters():
         if not torch.isfinite(weight).all():
             raise UserError(f"{where}: {name} has values that are not finite")
 
@@ -132,7 +144,7 @@ def _shape(sizes) -> str:
     return " x ".join(map(str, sizes))
 
 
-def _require_tokenizer(tokenizer: PreTrainedTokenizerBase, encoder: PreTrainedModel, where: str) -> None:
+def _require_tokenizer(tokenizer: PreTrainedTokenizerBase, network: PreTrainedModel, where: str) -> None:
     """Raise UserError for a tokenizer that knows no words, or more than the network, or cannot pad."""
     vocabulary = tokenizer.get_vocab()
     if set(vocabulary) <= set(tokenizer.all_special_tokens):
@@ -140,28 +152,28 @@ def _require_tokenizer(tokenizer: PreTrainedTokenizerBase, encoder: PreTrainedMo
     if tokenizer.pad_token is None:
         raise UserError(f"{where}: the tokenizer has no pad token; name one in tokenizer_config.json")
     try:
-        rows = len(encoder.get_input_embeddings().weight)
+        rows = len(network.get_input_embeddings().weight)
     except NotImplementedError as error:
-        raise UserError(f"{where}: a {encoder.config.model_type} network has no table of token embeddings") from error
+        raise UserError(f"{where}: a {network.config.model_type} network has no table of token embeddings") from error
     if (last := max(vocabulary.values())) >= rows:
         raise UserError(f"{where}: the tokenizer numbers its tokens to {last}, the network's end at {rows - 1}")
 
 
-def keep_layers(encoder: PreTrainedModel, layers: list[int], max_length: int, field: str) -> PreTrainedModel:
-    """The encoder made of these of its layers, in that order. Raises UserError where they make no network.
+def keep_layers(network: PreTrainedModel, layers: list[int], max_length: int, field: str) -> PreTrainedModel:
+    """The encoder or classifier made of these of its layers, in that order.
 
-    max_length: of the texts that it has to read as before.
+    max_length: of the texts that it has to read as before. Raises UserError where the layers make no network.
     """
-    config, depth = encoder.config, encoder.config.num_hidden_layers
+    config, depth = network.config, network.config.num_hidden_layers
     if bad := [layer for layer in layers if layer >= depth]:
         raise UserError(f"{field}.layers: the checkpoint has layers 0 to {depth - 1}, found {bad[0]}")
-    _cut_lists(encoder, depth, layers)
+    _cut_lists(network, depth, layers)
     for name, value in list(vars(config).items()):
         if isinstance(value, (list, tuple)) and len(value) == depth and name not in NOT_BY_LAYER:
             setattr(config, name, [value[layer] for layer in layers])
     try:
         config.num_hidden_layers = len(layers)
-        return _made_again(encoder, max_length)
+        return _made_again(network, max_length)
     except Exception as error:  # each architecture fails in its own way
         kind = config.model_type
         raise UserError(f"{field}.layers: layers {layers} make no {kind} network: {one_line(error)}") from error
@@ -180,21 +192,21 @@ def _cut_lists(module: nn.Module, depth: int, layers: list[int]) -> None:
 
 
 @torch.no_grad()
-def _made_again(encoder: PreTrainedModel, max_length: int) -> PreTrainedModel:
-    """The network that the encoder's configuration and weights make, which are all that is written of it.
+def _made_again(network: PreTrainedModel, max_length: int) -> PreTrainedModel:
+    """The network that its configuration and weights make, which are all that is written of it.
 
     Raises ValueError where it does not compute the same: what a layer does may depend on its number. ModernBERT's first
     has no norm, some attend to neighbours alone. Weights that fit no longer and matter for nothing are drawn anew.
     """
     with torch.random.fork_rng(devices=[]):
-        again = AutoModel.from_config(encoder.config).eval()
+        again = type(network)._from_config(network.config).eval()
     wanted = again.state_dict()
-    kept = {name: value for name, value in encoder.state_dict().items() if name in wanted}
+    kept = {name: value for name, value in network.state_dict().items() if name in wanted}
     again.load_state_dict(
         {name: value for name, value in kept.items() if value.shape == wanted[name].shape}, strict=False
     )
-    tokens = torch.arange(max_length)[None] % len(encoder.get_input_embeddings().weight)
-    was, now = (network(tokens).last_hidden_state for network in (encoder.eval(), again))
+    tokens = torch.arange(max_length)[None] % len(network.get_input_embeddings().weight)
+    was, now = (each.base_model(tokens)[0] for each in (network.eval(), again))
     if not torch.allclose(was, now, atol=1e-5):
         raise ValueError("what they compute depends on their places in the checkpoint")
     return again

@@ -22,7 +22,9 @@ from transformers import (
 from transformers.utils import logging
 
 from lgtm.errors import UserError, one_line
-from lgtm.networks.checkpoints import keep_layers, load_encoder, require_head
+from lgtm.networks.checkpoints import keep_layers, load_classifier, load_encoder, require_head
+from lgtm.networks.heads import order_of_classes, put_in_order
+from lgtm.networks.pooling import heed_pooling, set_pooling
 
 # A classification head is always new on a pretrained encoder: the report of missing weights says nothing here, and
 # checkpoints.py compares for itself.
@@ -33,22 +35,32 @@ logging.disable_progress_bar()
 READS_LAST = {"xlnet"}
 
 
-def starting_network(network, tokenizer: PreTrainedTokenizerBase | None, max_length: int, field: str):
-    """What a network of a pair starts from, and its tokenizer: a configuration, or a pretrained encoder.
+def starting_network(
+    network, tokenizer: PreTrainedTokenizerBase | None, labels: list[str], max_length: int, field: str
+):
+    """What a network of a pair starts from, and its tokenizer: a configuration, a pretrained encoder or a classifier.
 
-    network: pairs.Network; tokenizer: the one trained for from-scratch networks. Both results have save_pretrained.
-    Raises UserError, naming the card's `field`, for what the card asks for and cannot be had.
+    network: pairs.Network; tokenizer: the one trained for from-scratch networks; labels: the task's classes, in whose
+    order a classifier's outputs are put. Both results have save_pretrained. Raises UserError, naming the card's
+    `field`, for what the card asks for and cannot be had.
     """
     if network.config is not None:
         start = config = scratch_config(network.config, tokenizer, field)
     else:
-        start, tokenizer = load_encoder(network.checkpoint, network.revision, field)
+        load = load_encoder if network.classifier is None else load_classifier
+        start, tokenizer = load(network.files, network.revision, f"{field}.{network.kind}")
         config = start.config
     positions = _positions(config, tokenizer, field)
     if positions < max_length:
         raise UserError(f"{field}: the network takes {positions} tokens, less than the task's max_length {max_length}")
+    if network.classifier is not None:
+        put_in_order(start, order_of_classes(config, labels, network.labels, field), field)
+        config.update(classes(labels))
+    if network.pooling == "cls" and config.model_type in READS_LAST:
+        raise UserError(f"{field}.pooling: an {config.model_type} network is padded in front of its texts; use mean")
     if network.layers is not None:
         start = keep_layers(start, network.layers, max_length, field)
+    set_pooling(config if start is config else start.config, network.pooling)
     return start, suited(tokenizer, config)
 
 
@@ -157,19 +169,14 @@ def scratch_config(config: dict, tokenizer: PreTrainedTokenizerBase, field: str)
 def classifier(folder: Path, labels: list[str], attention: str | None = None) -> PreTrainedModel:
     """A sequence classifier from a model folder: its weights where it has some, else freshly initialised ones.
 
-    attention: transformers' attn_implementation; None leaves the choice to transformers.
+    It pools as the folder's configuration says (pooling.py). attention: transformers' attn_implementation; None leaves
+    the choice to transformers.
     """
-    config = AutoConfig.from_pretrained(
-        folder,
-        num_labels=len(labels),
-        id2label=dict(enumerate(labels)),
-        label2id={name: index for index, name in enumerate(labels)},
-        trust_remote_code=False,
-    )
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False, **classes(labels))
     config.problem_type = "single_label_classification"
     kinds = AutoModelForSequenceClassification
     if Path(folder, "model.safetensors").is_file():
-        return kinds.from_pretrained(
+        model = kinds.from_pretrained(
             folder,
             config=config,
             dtype=torch.float32,
@@ -177,7 +184,19 @@ def classifier(folder: Path, labels: list[str], attention: str | None = None) ->
             trust_remote_code=False,
             attn_implementation=attention,
         )
-    return kinds.from_config(config, trust_remote_code=False, attn_implementation=attention)
+    else:
+        model = kinds.from_config(config, trust_remote_code=False, attn_implementation=attention)
+    heed_pooling(model)
+    return model
+
+
+def classes(labels: list[str]) -> dict:
+    """What a configuration says of a task's classes."""
+    return {
+        "num_labels": len(labels),
+        "id2label": dict(enumerate(labels)),
+        "label2id": {name: index for index, name in enumerate(labels)},
+    }
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:

@@ -2,50 +2,76 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from lgtm.config import Strict, parse, read_yaml
 from lgtm.errors import UserError
 
 CHECKPOINTS = Path("checkpoints")
+KINDS = ("checkpoint", "classifier", "config")
 Positive = Annotated[float, Field(gt=0.0)]
+# A class may be written as a number, as in a task's card.
+ClassName = Annotated[str, BeforeValidator(lambda value: str(value) if type(value) is int else value)]
 
 
 class Network(Strict):
-    """One network of a pair: a pretrained checkpoint or a configuration to train from scratch.
+    """One network of a pair: a pretrained checkpoint, a fine-tuned classifier, or a configuration from scratch.
 
-    `checkpoint` is a hub id, with the commit it is pinned to in `revision`, or a folder under checkpoints/.
-    `layers` are the encoder layers to keep, counted from 0.
+    `checkpoint` and `classifier` are a hub id, with the commit it is pinned to in `revision`, or a folder under
+    checkpoints/; of a classifier the head is taken too. `labels` name its classes as the task does, where they differ.
+    `layers` are the encoder layers to keep, counted from 0. `pooling` is what the head reads of the last layer: the
+    first position, or the mean over a text's tokens; null leaves it to the architecture.
     """
 
     checkpoint: str | None = None
+    classifier: str | None = None
     revision: str | None = None
+    labels: Annotated[dict[ClassName, ClassName], Field(min_length=1)] | None = None
     layers: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None = None
     config: dict[str, Any] | None = None
+    pooling: Literal["cls", "mean"] | None = None
     learning_rate: Positive
 
     @model_validator(mode="after")
     def _one_source(self) -> "Network":
-        if (self.checkpoint is None) == (self.config is None):
-            raise ValueError("give either a checkpoint or a config")
+        if sum(getattr(self, kind) is not None for kind in KINDS) != 1:
+            raise ValueError(f"give either a {', a '.join(KINDS[:-1])} or a {KINDS[-1]}, one of them")
         if self.config is not None and (self.revision or self.layers):
-            raise ValueError("revision and layers go with a checkpoint, not with a config")
+            raise ValueError("revision and layers go with a checkpoint or a classifier, not with a config")
+        if self.labels and self.classifier is None:
+            raise ValueError("labels go with a classifier: no other network has classes of its own")
         if len(set(self.layers or [])) < len(self.layers or []):
             raise ValueError("layers: each layer may be kept once")
         if self.config is not None and "model_type" not in self.config:
             raise ValueError("config needs a model_type, such as bert")
-        if self.checkpoint is not None and not self.is_local and not re.fullmatch("[0-9a-f]{40}", self.revision or ""):
-            raise ValueError("a hub checkpoint needs the revision it is pinned to, a commit hash of 40 digits")
+        return self
+
+    @model_validator(mode="after")
+    def _pinned(self) -> "Network":
+        if self.files is None:
+            return self
+        if not self.is_local and not re.fullmatch("[0-9a-f]{40}", self.revision or ""):
+            raise ValueError(f"a hub {self.kind} needs the revision it is pinned to, a commit hash of 40 digits")
         if self.is_local and self.revision is not None:
-            raise ValueError("a local checkpoint has no revision; DVC hashes its files")
+            raise ValueError(f"a local {self.kind} has no revision; DVC hashes its files")
         return self
 
     @property
+    def kind(self) -> str:
+        """Which of KINDS it is: the card's key that names it."""
+        return next(kind for kind in KINDS if getattr(self, kind) is not None)
+
+    @property
+    def files(self) -> str | None:
+        """The hub id or the folder that it is loaded from; None for one from scratch."""
+        return self.checkpoint or self.classifier
+
+    @property
     def is_local(self) -> bool:
-        """Whether the checkpoint is a folder under checkpoints/, which DVC watches."""
-        return self.checkpoint is not None and Path(self.checkpoint).parts[:1] == (str(CHECKPOINTS),)
+        """Whether it is loaded from a folder under checkpoints/, which DVC watches."""
+        return self.files is not None and Path(self.files).parts[:1] == (str(CHECKPOINTS),)
 
 
 class Tokenizer(Strict):
@@ -77,3 +103,12 @@ def load_pair(name: str, folder: Path = Path("pairs")) -> PairCard:
         known = ", ".join(sorted(card.stem for card in folder.glob("*.yaml")))
         raise UserError(f"params.yaml: pair: no card {path}; there are {known}")
     return parse(PairCard, read_yaml(path), path)
+
+
+def require_trainable(network: Network, epochs: float, section: str) -> None:
+    """Raise UserError where a warm-up without a step would pass on a head that was drawn at random."""
+    if epochs == 0 and network.kind != "classifier":
+        raise UserError(
+            f"params.yaml: {section}.epochs: 0 passes the pair's {section.split('_')[0]} on as it is, which goes with a"
+            f" classifier, and it is a {network.kind}: its head is drawn at random"
+        )

@@ -4,7 +4,7 @@ import copy
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from lgtm.networks.encoding import EncodedTexts, by_length, ordered_batches, tra
 from lgtm.networks.losses import Loss, inputs_of
 from lgtm.networks.metrics import evaluate_logits
 
+Settings = TypeVar("Settings")
 MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
 
@@ -94,10 +95,14 @@ def fit(
     fp32. `log(step, values)` gets the curves, which begin at step 0, with the model as it comes: where no step makes
     it better on selection, that is the best. Without `start` the model is not asked before its steps. `keep_earlier` is
     called at `earlier` evenly spread steps before the end, with the model as it is then. `companion` is what learns
-    beside the model, before the loss of each step. Steps are optimizer steps. Raises UserError when the loss is not
-    finite, or for a precision that this machine has not.
+    beside the model, before the loss of each step. Steps are optimizer steps; without any, the model stays as it is.
+    Raises UserError when the loss is not finite, or for a precision that this machine has not.
     """
-    steps = count_steps(train, settings)
+    steps = count_steps(len(train), settings)
+    if steps == 0:
+        scores = evaluate_logits(predict(model, selection, settings.batch_size), selection.labels, metrics)
+        log(0, {f"selection/{name}": value for name, value in scores.items()})
+        return Fitted(0, {name: torch.zeros(parameter.shape) for name, parameter in model.named_parameters()})
     # Shares the weights, but not the mixed precision that accelerate puts around the original's forward pass.
     as_saved = copy.copy(model)
     descent = Descent(model, loss, settings, learning_rate=learning_rate, precision=precision, steps=steps)
@@ -191,14 +196,15 @@ def _evenly(steps: int, times: int) -> set[int]:
     return {round(steps * k / times) for k in range(1, times + 1)}
 
 
-def count_steps(data: EncodedTexts, settings) -> int:
-    """Optimizer steps that training on the data takes."""
-    return math.ceil(settings.epochs * math.ceil(len(data) / settings.batch_size))
+def count_steps(rows: int, settings) -> int:
+    """Optimizer steps that training on so many rows takes: min_steps at least, but none in 0 epochs."""
+    steps = math.ceil(settings.epochs * math.ceil(rows / settings.batch_size))
+    return max(steps, settings.min_steps) if settings.epochs else 0
 
 
-def epochs_of(steps: int, data: EncodedTexts, batch_size: int) -> float:
-    """The epochs that take so many optimizer steps (see count_steps)."""
-    return steps / math.ceil(len(data) / batch_size)
+def for_steps(settings: Settings, steps: int) -> Settings:
+    """The settings of a training that takes exactly so many steps, whatever the rows."""
+    return settings.model_copy(update={"epochs": math.ulp(0.0), "min_steps": steps})
 
 
 def endless(batches: Iterable[dict[str, Tensor]]) -> Iterator[dict[str, Tensor]]:

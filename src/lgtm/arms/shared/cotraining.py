@@ -59,7 +59,7 @@ class CoTeacher:
         precision: str,
         seed: int,
     ):
-        steps = count_steps(train, settings)
+        steps = count_steps(len(train), settings)
         self.descent = Descent(teacher, Loss(), settings, learning_rate=learning_rate, precision=precision, steps=steps)
         self.teacher, self.learning_rate = self.descent.model, learning_rate
         # The copy shares the weights, but not the mixed precision that accelerate will put around the original's
