@@ -138,16 +138,20 @@ def curves_figure(curves: pd.DataFrame, arms: list[str], metric: str) -> Figure:
 
 
 @rc_context(STYLE)
-def rounds_figure(rounds: pd.DataFrame, warm: Interval, majority: float, metric: str, part: str) -> Figure:
+def rounds_figure(
+    rounds: pd.DataFrame, arms: list[str], warm: Interval, majority: float, metric: str, part: str
+) -> Figure:
     """Students by round, a line per arm with its interval over seeds, from the warm student and the majority class on.
 
-    rounds: arm, seed, round, value (the metric on this part of the test).
+    rounds: arm, seed, round, value (the metric on this part of the test); arms: all that are listed.
     """
     figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
     figure.suptitle("Students by round", x=0.01, ha="left", fontweight="bold")
     axes = figure.subplots()
-    arms = list(rounds["arm"].unique())
-    for place, (arm, (line, colour)) in enumerate(styles_of(arms).items()):
+    styles = styles_of(arms)
+    arms = [arm for arm in arms if arm in set(rounds["arm"])]
+    for place, arm in enumerate(arms):
+        line, colour = styles[arm]
         values = rounds[rounds["arm"] == arm].groupby("round")["value"].apply(interval, range_of(metric)).unstack()
         x = values.index + 0.06 * (place - (len(arms) - 1) / 2)
         axes.plot(x, values["mean"], line, marker="o", markersize=7, color=colour, label=arm)
