@@ -67,7 +67,7 @@ def main() -> None:
         figures["validation"] = influence_plots.validation_figure(changes, subsets)
     if rounds is not None:
         warm = metrics["warm_student"][official]
-        figures["rounds"] = plots.rounds_figure(rounds, warm, majority, official, parts[0])
+        figures["rounds"] = plots.rounds_figure(rounds, arms, warm, majority, official, parts[0])
     pictures = {name: drawing.png(figure) for name, figure in figures.items()}
 
     FIGURES.mkdir(parents=True, exist_ok=True)

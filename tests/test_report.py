@@ -829,7 +829,7 @@ def test_the_warm_student_and_the_majority_class_stand_beside_the_arms(reported)
     assert "agreement" not in metrics["behind_teacher"]["kd"]
 
 
-@pytest.mark.parametrize(("majority", "told"), [(0.52, "majority class, 52.0"), (0.1, "← majority class, 10.0: left")])
+@pytest.mark.parametrize(("majority", "told"), [(0.52, "majority class, 52.0"), (0.1, "majority class, 10.0: left of")])
 def test_a_majority_class_far_below_does_not_press_the_arms_together(majority, told):
     students = pd.DataFrame({"warmup": [0.69, 0.7, 0.71], "kd": [0.74, 0.75, 0.76]}, index=SEEDS)
     figure = plots.arms_figure(students, pd.Series([0.9, 0.9, 0.91], index=SEEDS), majority, "accuracy", "test")

@@ -155,7 +155,13 @@ def at_chance(metrics: Metrics, official: str, metric: str) -> list[str]:
 
 
 def _named(changes: dict[str, Interval]) -> str:
-    return listed(f"`{arm}` ({show_points(change)})" for arm, change in changes.items())
+    return listed(f"`{arm}` ({_shown(change)})" for arm, change in changes.items())
+
+
+def _shown(change: Interval) -> str:
+    # With keep: best, step 0 may be kept in every seed.
+    same = change["mean"] == change["low"] == change["high"] == 0
+    return "kept as it came, or as good in every seed" if same else show_points(change)
 
 
 def _student(name: str) -> str:

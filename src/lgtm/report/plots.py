@@ -48,7 +48,7 @@ def arms_figure(students: pd.DataFrame, teacher: pd.Series, majority: float, met
     for row, (arm, (_, colour)) in enumerate(_styles(students).items()):
         draw_row(axes, row, students[arm], interval(students[arm], range_of(metric)), colour)
     axes.axvline(students[WARMUP].mean(), color=BLACK, linestyle=":", linewidth=1.2, label="warm student, mean")
-    _draw_majority(axes, majority)
+    _draw_majority(axes, "x", majority)
     axes.set_xlabel(f"{NAMES[metric]} on {part}, %")
     percent(axes.xaxis)
     figure.legend(loc="outside upper right", ncols=2)
@@ -56,14 +56,19 @@ def arms_figure(students: pd.DataFrame, teacher: pd.Series, majority: float, met
     return figure
 
 
-def _draw_majority(axes: Axes, majority: float) -> None:
-    """A dashed line at the majority class; at the edge where it is so far below that the rest would be pressed."""
-    low, high = axes.get_xlim()
+def _draw_majority(axes: Axes, side: str, majority: float) -> None:
+    """A dashed line at the majority class; at the edge where it is so far below that the rest would be pressed.
+
+    side: the axis of the metric, x or y.
+    """
+    line = axes.axvline if side == "x" else axes.axhline
+    low, high = getattr(axes, f"get_{side}lim")()
+    span = high - low
     label = f"majority class, {100 * majority:.1f}"
-    if majority < low - (high - low):
-        axes.set_xlim(low, high)
-        majority, label = low, f"← {label}: left of the scale"
-    axes.axvline(majority, color=BLACK, linestyle="--", linewidth=1.2, label=label)
+    if majority < low - span:
+        getattr(axes, f"set_{side}lim")(low - 0.04 * span, high)
+        majority, label = low - 0.02 * span, f"{label}: {'left of' if side == 'x' else 'below'} the scale"
+    line(majority, color=BLACK, linestyle="--", linewidth=1.2, label=label)
 
 
 @rc_context(STYLE)
@@ -138,16 +143,20 @@ def curves_figure(curves: pd.DataFrame, arms: list[str], metric: str) -> Figure:
 
 
 @rc_context(STYLE)
-def rounds_figure(rounds: pd.DataFrame, warm: Interval, majority: float, metric: str, part: str) -> Figure:
+def rounds_figure(
+    rounds: pd.DataFrame, arms: list[str], warm: Interval, majority: float, metric: str, part: str
+) -> Figure:
     """Students by round, a line per arm with its interval over seeds, from the warm student and the majority class on.
 
-    rounds: arm, seed, round, value (the metric on this part of the test).
+    rounds: arm, seed, round, value (the metric on this part of the test); arms: all that are listed.
     """
-    figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
     figure.suptitle("Students by round", x=0.01, ha="left", fontweight="bold")
     axes = figure.subplots()
-    arms = list(rounds["arm"].unique())
-    for place, (arm, (line, colour)) in enumerate(styles_of(arms).items()):
+    styles = styles_of(arms)
+    arms = [arm for arm in arms if arm in set(rounds["arm"])]
+    for place, arm in enumerate(arms):
+        line, colour = styles[arm]
         values = rounds[rounds["arm"] == arm].groupby("round")["value"].apply(interval, range_of(metric)).unstack()
         x = values.index + 0.06 * (place - (len(arms) - 1) / 2)
         axes.plot(x, values["mean"], line, marker="o", markersize=7, color=colour, label=arm)
@@ -155,9 +164,11 @@ def rounds_figure(rounds: pd.DataFrame, warm: Interval, majority: float, metric:
         axes.plot(x[single["round"] - 1], single["value"], "o", markersize=3, color=colour, alpha=0.5)
         axes.vlines(x, values["low"].astype(float), values["high"].astype(float), color=colour, linewidth=2, alpha=0.6)
     axes.axhline(warm["mean"], color=BLACK, linestyle=":", linewidth=1.2, label="warm student, mean")
-    axes.axhline(majority, color=BLACK, linestyle="--", linewidth=1.2, label="majority class")
+    if warm["low"] is not None:
+        axes.axhspan(warm["low"], warm["high"], color=BLACK, alpha=0.08, linewidth=0, label="its 95 % interval")
+    _draw_majority(axes, "y", majority)
     axes.set(xlabel="round", ylabel=f"{NAMES[metric]} on {part}, %", xticks=sorted(rounds["round"].unique()))
     percent(axes.yaxis)
-    figure.legend(loc="outside upper right", ncols=4)
+    figure.legend(loc="outside upper right", ncols=2)
     caption(figure, f"{meaning(rounds['seed'].nunique())}\nBars are not corrected for the number of comparisons.")
     return figure
