@@ -27,6 +27,8 @@ RUNS = Path("work/runs")
 VALIDATION = Path("work/validation")
 REPORTS = Path("reports")
 TAUGHT = ("train", "transfer")  # on whose rows the teacher speaks; only the first has labels
+ANSWERED = "teacher_logits"  # the column of the roles' tables for a teacher that is a file of answers
+WEIGHTS = "weights.json"  # of the members of a teacher, in their mean
 UNLABELLED = -100  # in place of a label; what torch's cross-entropy leaves out
 WARMUP = "warmup"  # the cell of what precedes the arms
 MAJORITY = "majority"  # the model, in that cell, that says the most frequent class of train whatever the text
@@ -153,6 +155,18 @@ def chosen_teacher(teacher: Path, student: Path) -> Path:
     """The folder of the teacher that an arm's student learnt from; teacher, student: the arm's two cells."""
     choice = student / "choice.json"
     return trial_folder(teacher, read_json(choice)["chosen"]) if choice.is_file() else teacher
+
+
+def is_network(folder: Path) -> bool:
+    """Whether a folder holds a network, or several as one teacher."""
+    return (folder / "config.json").is_file() or (folder / "members").is_dir()
+
+
+def member_folders(folder: Path, count: int | None = None) -> list[Path]:
+    """Where the networks of a teacher's folder are, or so many are to be: itself for one, else its folder members."""
+    if count is None:
+        count = len(list((folder / "members").glob("*"))) or 1
+    return [folder] if count == 1 else [folder / "members" / str(number + 1) for number in range(count)]
 
 
 def read_cost(folder: Path) -> dict[str, dict[str, int]]:

@@ -10,8 +10,19 @@ from lgtm.networks.determinism import make_deterministic
 from lgtm.networks.metrics import METRICS, agreement, evaluate_logits
 from lgtm.networks.training import predict
 from lgtm.params import load_params
-from stages.artifacts import LEADERBOARD, WARMUP, cell, chosen_teacher, evaluation, read_json, read_matrix, read_role
+from stages.artifacts import (
+    LEADERBOARD,
+    WARMUP,
+    cell,
+    chosen_teacher,
+    evaluation,
+    is_network,
+    read_json,
+    read_matrix,
+    read_role,
+)
 from stages.network import Network
+from stages.teachers import Teacher
 
 
 def main(seed: int, arm: str) -> None:
@@ -25,7 +36,7 @@ def main(seed: int, arm: str) -> None:
     measured = Measured(settings.batch_size)
     made = made_teacher(seed, arm)
     if made:
-        teacher_logits = measured.add("teacher", Network(made))
+        teacher_logits = measured.add("teacher", Teacher(made))
     else:
         teacher_logits = read_matrix(evaluation(seed, WARMUP) / "teacher.parquet", "logits")
     student = Network(cell(seed, arm, "student"))
@@ -43,8 +54,8 @@ class Measured:
         self.results: list[dict] = []
         self.predictions: dict[str, pd.DataFrame] = {}
 
-    def add(self, model: str, network: Network, teacher_logits: np.ndarray | None = None) -> np.ndarray:
-        """Predict and measure one network, a student also by its agreement with its teacher; returns its logits.
+    def add(self, model: str, network: Network | Teacher, teacher_logits: np.ndarray | None = None) -> np.ndarray:
+        """Predict and measure a network or a teacher, a student also by its agreement with its teacher; its logits.
 
         model: what the results call it.
         """
@@ -89,12 +100,15 @@ def made_teacher(seed: int, arm: str) -> Path | None:
         chosen_teacher(cell(seed, arm, "teacher"), cell(seed, arm, "student")),
         cell(seed, arm, "student", "teacher"),
     ]
-    return next((place for place in places if (place / "config.json").is_file()), None)
+    return next((place for place in places if is_network(place)), None)
 
 
-def size(network: Network) -> dict[str, float]:
-    """Number of parameters, and their size as stored in fp32."""
-    parameters = sum(parameter.numel() for parameter in network.model.parameters())
+def size(measured: Network | Teacher) -> dict[str, float]:
+    """Number of parameters, and their size as stored in fp32; nothing of a file of answers."""
+    networks = [measured] if isinstance(measured, Network) else measured.networks
+    if not networks:
+        return {}
+    parameters = sum(parameter.numel() for network in networks for parameter in network.model.parameters())
     return {"parameters": parameters, "megabytes": parameters * 4 / 1e6}
 
 

@@ -85,7 +85,6 @@ class Lesson:
         import torch
 
         from lgtm.networks.losses import TailoringLoss
-        from lgtm.networks.pairs import load_pair
 
         settings, scored = self.params.teacher_tailored.retrain, self.params.scored_loss
         towards = self.warm_logits if towards is None else towards
@@ -102,10 +101,16 @@ class Lesson:
             hard_label_weight=scored.hard_label_weight,
             weights=None if weights is None else torch.tensor(weights, dtype=torch.float32),
         )
-        rate = load_pair(self.params.pair).teacher.learning_rate * settings.learning_rate_factor
-        teacher = self._network(INIT / "teacher" if settings.start == "initial" else self.teacher, self.seed)
-        rows = teacher.encode(*TAUGHT)
-        teacher.fit(loss, rows, settings, self.params, learning_rate=rate, seed=self.seed, out=self.out)
+        teacher = self._teacher(INIT / "teacher" if settings.start == "initial" else self.teacher, self.seed)
+        teacher.fit(
+            loss,
+            lambda network: network.encode(*TAUGHT),
+            settings,
+            self.params,
+            factor=settings.learning_rate_factor,
+            seed=self.seed,
+            out=self.out,
+        )
         return self._spoken(teacher, TAUGHT)
 
     def fresh_teacher(
@@ -113,41 +118,37 @@ class Lesson:
     ) -> np.ndarray:
         """Warm a teacher up, on a part of train where `only` is given, and return its logits; once for each name."""
         if name not in self.fresh:
-            teacher, training = self._to_warm_up(("train",), only, order, keep)
-            teacher.train(**training, description=f"{self.out}: {name}")
+            teacher = self._warmed_up(("train",), only, order, keep, description=f"{self.out}: {name}")
             self.fresh[name] = teacher.predict(TAUGHT, self.params.teacher_warmup.batch_size)
             self._bear(teacher)
         return self.fresh[name]
 
     def pooled_teacher(self) -> Targets:
         """Warm a teacher up on train and feedback, and let it speak on them and on transfer."""
-        teacher, training = self._to_warm_up(("train", "feedback"))
-        teacher.fit(**training, out=self.out)
-        return self._spoken(teacher, POOLED)
+        return self._spoken(self._warmed_up(("train", "feedback"), out=self.out), POOLED)
 
-    def _to_warm_up(self, roles, only=None, order=0, keep=None):
-        """A teacher at its start and how it is to be trained: as teacher_warmup does, on the rows of these roles."""
+    def _warmed_up(self, roles, only=None, order=0, keep=None, **where):
+        """A teacher from its start after what teacher_warmup does, on the rows of these roles, or of a part of them."""
         from lgtm.networks.losses import LabelLoss
-        from lgtm.networks.pairs import load_pair
+
+        def rows(network):
+            data = network.encode(*roles)
+            return data if only is None else data.take(np.flatnonzero(only).tolist())
 
         settings = self.params.teacher_warmup
         if keep is not None:
             settings = settings.model_copy(update={"keep": keep})
         seed = self.seed + 1_000_000 * order
-        teacher = self._network(INIT / "teacher", seed)
-        rows = teacher.encode(*roles)
-        if only is not None:
-            rows = rows.take(np.flatnonzero(only).tolist())
-        rate = load_pair(self.params.pair).teacher.learning_rate
-        training = {"loss": LabelLoss(), "rows": rows, "settings": settings, "params": self.params}
-        return teacher, training | {"learning_rate": rate, "seed": seed}
+        teacher = self._teacher(INIT / "teacher", seed)
+        teacher.fit(LabelLoss(), rows, settings, self.params, seed=seed, **where)
+        return teacher
 
-    def _network(self, folder: Path, seed: int):
+    def _teacher(self, folder: Path, seed: int):
         from lgtm.networks.determinism import make_deterministic
-        from stages.network import Network
+        from stages.teachers import Teacher
 
         make_deterministic(seed)
-        return Network(folder)
+        return Teacher(folder)
 
     def _spoken(self, teacher, roles: tuple[str, ...]) -> Targets:
         logits = teacher.predict(roles, self.params.teacher_tailored.retrain.batch_size)
@@ -157,5 +158,5 @@ class Lesson:
     def _bear(self, teacher) -> None:
         from lgtm.networks.cost import added
 
-        before = [self.costs["teacher"]] if "teacher" in self.costs else []
-        self.costs["teacher"] = added([*before, teacher.passes.total()])
+        for name, cost in teacher.costs().items():
+            self.costs[name] = added([self.costs[name], cost]) if name in self.costs else cost

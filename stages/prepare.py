@@ -6,14 +6,28 @@ from typing import Any
 
 import pandas as pd
 
+from lgtm.config import parse
+from lgtm.data.answers import Answers, AnswerTable, read_answers
 from lgtm.data.roles import assign_roles, plant_noise
 from lgtm.data.sources import read_leaderboard, read_splits
-from lgtm.data.tasks import CARD, Leaderboard, load_card
+from lgtm.data.tasks import CARD, Leaderboard, TaskCard, load_card
 from lgtm.data.transfer import TransferRows, chosen_rows
+from lgtm.demands import require_what_is_asked
 from lgtm.errors import UserError
-from lgtm.networks.pairs import load_pair, require_trainable
-from lgtm.params import Prepare, load_params
-from stages.artifacts import DATA, INIT, LEADERBOARD, TableWriter, read_chunks, role_path, write_json
+from lgtm.networks.pairs import Network, PairCard, load_pair
+from lgtm.params import Params, Prepare, load_params
+from stages.artifacts import (
+    ANSWERED,
+    DATA,
+    INIT,
+    LEADERBOARD,
+    WEIGHTS,
+    TableWriter,
+    member_folders,
+    read_chunks,
+    role_path,
+    write_json,
+)
 
 
 def main() -> None:
@@ -21,12 +35,14 @@ def main() -> None:
     params = load_params()
     folder = Path("tasks") / params.task
     card, pair = load_card(folder), load_pair(params.pair)
-    require_trainable(pair.teacher, params.teacher_warmup.epochs, "teacher_warmup")
-    require_trainable(pair.student, params.student_warmup.epochs, "student_warmup")
+    require_what_is_asked(pair, params)
 
     raw, leaderboard = read_splits(card, folder), read_leaderboard(card, folder)
     roles, summary = assign_roles(raw, params.prepare)
-    transfer = write_transfer(TransferRows(card, folder, raw, roles), params.prepare, list(card.columns.texts()))
+    answers = answers_of(pair, card, folder, raw.labels, params)
+    transfer = write_transfer(
+        TransferRows(card, folder, raw, roles), params.prepare, list(card.columns.texts()), answers
+    )
     if transfer["read"] and not transfer["rows"]:
         raise UserError(f"{folder / CARD}: transfer: every row is empty or stands in another role")
     roles = plant_noise(roles, card.label_noise, card.clean_roles, len(raw.labels), params.prepare.seed)
@@ -46,17 +62,17 @@ def main() -> None:
         else None
     )
     networks = {
-        name: starting_network(network, tokenizer, raw.labels, card.max_length, f"pairs/{params.pair}.yaml: {name}")
-        for name, network in (("teacher", pair.teacher), ("student", pair.student))
+        place: starting_network(network, tokenizer, raw.labels, card.max_length, field)
+        for place, network, field in starts(pair, params.pair)
     }
 
-    own = networks["teacher"][1]
+    own = next(iter(networks.values()))[1]
     summary["truncated"] = {role: truncated(frame, own, card.max_length) for role, frame in roles.items()}
     summary["truncated"]["transfer"] = sum(
         truncated(rows, own, card.max_length) for rows in read_chunks(role_path("transfer"))
     )
     for role, frame in roles.items():
-        frame.to_parquet(role_path(role), index=False)
+        answered(frame, role, answers).to_parquet(role_path(role), index=False)
     write_json(DATA / "summary.json", summary)
     # Apart from the counts, which tell of the test: what trains depends on this, and not on them.
     majority = int(roles["train"]["label"].mode()[0])
@@ -66,13 +82,43 @@ def main() -> None:
     leaderboard.to_parquet(LEADERBOARD / "texts.parquet", index=False)
     write_json(LEADERBOARD / "classes.json", written_classes(raw.labels, card.leaderboard))
     rows = pd.concat([*roles.values(), next(read_chunks(role_path("transfer")), None)])
-    for name, (network, tokenizer) in networks.items():
-        network.save_pretrained(INIT / name)
-        tokenizer.save_pretrained(INIT / name)
-        try_out(INIT / name, raw.labels, rows, card.max_length, f"pairs/{params.pair}.yaml: {name}")
+    for place, _, field in starts(pair, params.pair):
+        network, tokenizer = networks[place]
+        network.save_pretrained(place)
+        tokenizer.save_pretrained(place)
+        try_out(place, raw.labels, rows, card.max_length, field)
+    if pair.teacher.mean:
+        write_json(INIT / "teacher" / WEIGHTS, pair.teacher.weights)
+    # A dependency of what trains teachers: there even where a file of answers stands in their place.
+    (INIT / "teacher").mkdir(exist_ok=True)
 
 
-def write_transfer(rows: TransferRows, settings: Prepare, texts: list[str]) -> dict[str, Any]:
+def starts(pair: PairCard, name: str) -> list[tuple[Path, Network, str]]:
+    """The pair's networks: the folder that each is written to, its part of the card, and what messages call it."""
+    teachers, card = pair.teacher.networks, f"pairs/{name}.yaml"
+    fields = [f"{card}: teacher.mean.{n}" for n in range(len(teachers))] if pair.teacher.mean else [f"{card}: teacher"]
+    places = member_folders(INIT / "teacher", len(teachers)) if teachers else []
+    return [*zip(places, teachers, fields, strict=False), (INIT / "student", pair.student, f"{card}: student")]
+
+
+def answers_of(pair: PairCard, card: TaskCard, folder: Path, labels: list[str], params: Params) -> AnswerTable | None:
+    """What the pair's teacher said, where it is a file of answers."""
+    if pair.teacher.predictions is None:
+        return None
+    path, section = Path("pairs") / f"{params.pair}.yaml", "teacher.predictions"
+    answers = parse(Answers, pair.teacher.predictions, path, section)
+    return read_answers(answers, folder, labels, card.columns.text_pair is not None, path, section)
+
+
+def answered(rows: pd.DataFrame, role: str, answers: AnswerTable | None) -> pd.DataFrame:
+    """The rows with what the teacher said of them, where it is a file of answers; of feedback it may say nothing."""
+    logits = None if answers is None else answers.logits_for(rows, role, required=role != "feedback")
+    return rows if logits is None else rows.assign(**{ANSWERED: list(logits)})
+
+
+def write_transfer(
+    rows: TransferRows, settings: Prepare, texts: list[str], answers: AnswerTable | None
+) -> dict[str, Any]:
     """Write the rows without labels, or as many random ones as are asked for; returns their counts.
 
     texts: our names of the columns of texts. Piece by piece: a million rows take time, not memory.
@@ -84,11 +130,8 @@ def write_transfer(rows: TransferRows, settings: Prepare, texts: list[str]) -> d
     counts = dict(rows.counts) | {"left_out": 0}
     if counts["rows"]:
         chosen = chosen_rows(counts["rows"], settings.max_transfer, settings.seed)
-        if chosen is not None:
-            _write_pieces(path, _rows_at(every, chosen))
-            counts |= {"rows": len(chosen), "left_out": counts["rows"] - len(chosen)}
-        else:
-            every.rename(path)
+        _write_pieces(path, (answered(piece, "transfer", answers) for piece in _rows_at(every, chosen)))
+        counts |= {"rows": len(chosen), "left_out": counts["rows"] - len(chosen)}
     every.unlink(missing_ok=True)
     return counts
 

@@ -2,7 +2,7 @@
 
 from lgtm.networks.determinism import make_deterministic
 from lgtm.params import load_params
-from stages.artifacts import cell, chosen_teacher
+from stages.artifacts import cell, chosen_teacher, is_network
 from stages.distill import distil
 from stages.influence import Checkpoint, score
 from stages.lesson import Lesson
@@ -23,7 +23,7 @@ def main(seed: int, arm: str) -> None:
         round_seed = seed + 10_000 * (number - 1)
         make_deterministic(round_seed)
         out = cell(seed, arm, "rounds", str(number))
-        if not (teacher / "config.json").is_file():
+        if not is_network(teacher):
             teacher = cell(seed, "teacher")
         scored = Checkpoint(student, cell(seed, "student"), params.influence, seed)
         score([scored], teacher, out / "influence", params.scored_loss)

@@ -5,7 +5,9 @@ import pandas as pd
 
 from lgtm.arms.shared.lesson import Targets
 from lgtm.arms.shared.settings import ArmSettings
+from lgtm.demands import require_what_is_asked
 from lgtm.inputs import digest
+from lgtm.networks.pairs import load_pair
 from lgtm.params import ARMS, load_params
 from stages.artifacts import cell, read_roles, timed, trial_folder, write_cost, write_json, write_table
 from stages.lesson import Lesson
@@ -17,6 +19,7 @@ def main(seed: int, arm: str) -> None:
     Where the arm has several settings to choose from, theirs stand in its folder trials; trials.json has their names.
     """
     params = load_params()
+    require_what_is_asked(load_pair(params.pair), params)
     scores, out = cell(seed, "influence") / "influence.parquet", cell(seed, arm, "teacher")
     with timed(out / "trials.json"):
         teach(arm, Lesson(seed, params, cell(seed, "teacher"), scores, out))
@@ -54,7 +57,7 @@ def write_targets(arm: str, settings: ArmSettings, lesson: Lesson) -> None:
 
 def hidden_states(lesson: Lesson, targets: Targets) -> np.ndarray:
     """The teacher's last layer at the first position, for every row of its targets."""
-    from stages.network import Network
+    from stages.teachers import Teacher
 
-    teacher = targets.teacher or Network(lesson.teacher)
-    return teacher.predict(targets.roles, lesson.params.distill.batch_size, hidden=True)[1]
+    (network,) = (targets.teacher or Teacher(lesson.teacher)).networks
+    return network.predict(targets.roles, lesson.params.distill.batch_size, hidden=True)[1]

@@ -4,21 +4,23 @@ from lgtm.networks.determinism import make_deterministic
 from lgtm.networks.losses import LabelLoss
 from lgtm.networks.pairs import load_pair, require_trainable
 from lgtm.params import load_params
-from stages.artifacts import INIT, TableWriter, cell
-from stages.network import Network
+from stages.artifacts import INIT, TableWriter, cell, live_curves
+from stages.teachers import Teacher
 
 
 def main(seed: int) -> None:
     """Write the warm teacher and its logits to work/runs/<seed>/teacher."""
     params = load_params()
-    settings, network = params.teacher_warmup, load_pair(params.pair).teacher
-    require_trainable(network, settings.epochs, "teacher_warmup")
-    out = cell(seed, "teacher")
+    settings, out = params.teacher_warmup, cell(seed, "teacher")
+    for network in load_pair(params.pair).teacher.networks:
+        require_trainable(network, settings.epochs, "teacher_warmup")
     make_deterministic(seed)
-    teacher = Network(INIT / "teacher")
-    teacher.fit(
-        LabelLoss(), teacher.encode("train"), settings, params, learning_rate=network.learning_rate, seed=seed, out=out
-    )
+    teacher = Teacher(INIT / "teacher")
+    teacher.fit(LabelLoss(), lambda network: network.encode("train"), settings, params, seed=seed, out=out)
+    if len(teacher.networks) != 1:  # whose curve is its own
+        with live_curves(out) as log:
+            scores = teacher.on_selection(settings.batch_size)
+            log(0, {f"selection/{name}": value for name, value in scores.items()})
     with TableWriter(out / "targets.parquet") as table:
         for rows, logits in teacher.predict_taught(settings.batch_size):
             table.write(rows["sample_id"], logits=logits)

@@ -236,7 +236,7 @@ def test_its_tokenizer_comes_along(tmp_path):
     [
         ({"classifier": "a/b"}, "a hub classifier needs the revision"),
         ({"classifier": "checkpoints/x", "revision": "0" * 40}, "a local classifier has no revision"),
-        ({"classifier": "checkpoints/x", "checkpoint": "checkpoints/x"}, "one of them"),
+        ({"classifier": "checkpoints/x", "checkpoint": "checkpoints/x"}, "give one of checkpoint, "),
         ({"checkpoint": "checkpoints/x", "labels": {"a": "b"}}, "labels go with a classifier"),
         ({"checkpoint": "checkpoints/x", "pooling": "max"}, "teacher.pooling: input should be 'cls' or 'mean'"),
     ],

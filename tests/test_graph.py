@@ -13,7 +13,7 @@ from lgtm.params import Params
 ROOT = Path(__file__).parents[1]
 STAGES = read_yaml(ROOT / "dvc.yaml")["stages"]
 # They check input and cannot change a result: no schema has a default, and what they raise ends the run.
-CHECKS = {f"src/lgtm/{name}.py" for name in ("config", "errors", "inputs", "params", "stage")}
+CHECKS = {f"src/lgtm/{name}.py" for name in ("config", "demands", "errors", "inputs", "params", "stage")}
 # What each room may import besides itself.
 FLOORS = {
     "errors": set(),
@@ -25,6 +25,7 @@ FLOORS = {
     "arms": {"errors", "config", "networks", "influence"},
     "report": {"errors", "inputs", "networks"},
     "params": {"config", "arms"},
+    "demands": {"errors", "networks", "params"},
     "compare": {"config", "errors"},
     "recipe": {"config", "errors", "params"},
     "stage": {"errors", "inputs"},
@@ -117,7 +118,7 @@ def test_no_two_modules_import_each_other():
 
 
 def test_script_is_stage_is_section():
-    helpers = {"artifacts", "gathered", "lesson", "network"}
+    helpers = {"artifacts", "gathered", "lesson", "network", "teachers"}
     scripts = {path.stem for path in (ROOT / "stages").glob("[!_]*.py")} - helpers
     assert scripts == set(STAGES)
     # There is nothing to set about gathering scores, and the test is read in one way.

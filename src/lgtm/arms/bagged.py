@@ -13,6 +13,7 @@ class Settings(ArmSettings):
     """`teachers` in number."""
 
     trains_teacher = True
+    warms_up = True
     teachers: Annotated[int, Field(ge=2)]
 
 

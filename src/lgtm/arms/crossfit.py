@@ -13,6 +13,7 @@ class Settings(ArmSettings):
     """`folds` of train, and so teachers."""
 
     trains_teacher = True
+    warms_up = True
     folds: Annotated[int, Field(ge=2)]
 
 

@@ -8,6 +8,7 @@ class Settings(ArmSettings):
     """No settings."""
 
     trains_teacher = True
+    warms_up = True
 
 
 def teach(settings: Settings, lesson: Lesson) -> Targets:

@@ -38,6 +38,16 @@ def column_or_false(value: Any) -> Any:
     return value
 
 
+def one_character(separator: str) -> str:
+    """What may separate the columns of a csv file."""
+    if len(separator) != 1 or separator in '"\r\n':
+        raise ValueError("give one character, such as ';', or \"\\t\" in double quotes for a tab")
+    return separator
+
+
+Separator = Annotated[str, AfterValidator(one_character)]
+
+
 class Splits(Strict):
     """Where the splits are: files, or splits of the hub data set.
 
@@ -72,13 +82,14 @@ class Files(Splits):
     @model_validator(mode="after")
     def _readable(self) -> "Files":
         for split, _, place in self.places():
-            _check_place(split, place)
+            check_place(split, place)
         for place in self.transfer or []:
-            _check_place("transfer", place)
+            check_place("transfer", place)
         return self
 
 
-def _check_place(what: str, place: str) -> None:
+def check_place(what: str, place: str) -> None:
+    """Raise ValueError for a file of a kind that is not read, or that is not in the task's folder."""
     path = PurePosixPath(place)
     if path.suffix.lower() not in FORMATS:
         raise ValueError(f"{what}: {place!r} is not a file of a known kind ({', '.join(FORMATS)})")
@@ -153,7 +164,7 @@ class TaskCard(Strict):
     description: str
     source: Literal["generated", "hub", "local"]
     files: Files | None = None
-    separator: str | None = None
+    separator: Separator | None = None
     quoting: Literal["none"] | None = None
     hub: Hub | None = None
     generated: dict[str, Any] | None = None
@@ -164,13 +175,6 @@ class TaskCard(Strict):
     max_length: Annotated[int, Field(ge=4)]
     label_noise: Annotated[float, Field(ge=0.0, lt=1.0)]
     clean_roles: list[Literal["feedback", "selection"]] = Field(default_factory=list)
-
-    @field_validator("separator")
-    @classmethod
-    def _one_character(cls, separator: str | None) -> str | None:
-        if separator is not None and (len(separator) != 1 or separator in '"\r\n'):
-            raise ValueError("give one character, such as ';', or \"\\t\" in double quotes for a tab")
-        return separator
 
     @field_validator("labels", "metrics", "clean_roles")
     @classmethod
@@ -207,7 +211,7 @@ class TaskCard(Strict):
             raise ValueError("source is generated, so the card may not have the key leaderboard")
         if self.source == "local":
             for name, place in self.leaderboard.files.items():
-                _check_place(f"leaderboard.files.{name}", place)
+                check_place(f"leaderboard.files.{name}", place)
         return self
 
     def _has(self, kinds: list[str]) -> bool:

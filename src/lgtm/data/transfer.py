@@ -106,8 +106,8 @@ def _held_out_groups(raw: RawTask, roles: dict[str, pd.DataFrame]) -> pd.Series:
     return groups[groups != ""]
 
 
-def chosen_rows(count: int, limit: int | None, seed: int) -> np.ndarray | None:
-    """Which of `count` rows to keep so that at most `limit` remain: sorted places, or None for all."""
+def chosen_rows(count: int, limit: int | None, seed: int) -> np.ndarray:
+    """Which of `count` rows to keep so that at most `limit` remain: sorted places."""
     if limit is None or count <= limit:
-        return None
+        return np.arange(count)
     return np.sort(np.random.default_rng([seed, *b"max_transfer"]).choice(count, limit, replace=False))

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -10,7 +10,6 @@ from lgtm.config import Strict, parse, read_yaml
 from lgtm.errors import UserError
 
 CHECKPOINTS = Path("checkpoints")
-KINDS = ("checkpoint", "classifier", "config")
 Positive = Annotated[float, Field(gt=0.0)]
 # A class may be written as a number, as in a task's card.
 ClassName = Annotated[str, BeforeValidator(lambda value: str(value) if type(value) is int else value)]
@@ -25,6 +24,7 @@ class Network(Strict):
     first position, or the mean over a text's tokens; null leaves it to the architecture.
     """
 
+    kinds: ClassVar = ("checkpoint", "classifier", "config")
     checkpoint: str | None = None
     classifier: str | None = None
     revision: str | None = None
@@ -36,8 +36,8 @@ class Network(Strict):
 
     @model_validator(mode="after")
     def _one_source(self) -> "Network":
-        if sum(getattr(self, kind) is not None for kind in KINDS) != 1:
-            raise ValueError(f"give either a {', a '.join(KINDS[:-1])} or a {KINDS[-1]}, one of them")
+        if sum(getattr(self, kind) is not None for kind in self.kinds) != 1:
+            raise ValueError(f"give one of {', '.join(self.kinds[:-1])} and {self.kinds[-1]}")
         if self.config is not None and (self.revision or self.layers):
             raise ValueError("revision and layers go with a checkpoint or a classifier, not with a config")
         if self.labels and self.classifier is None:
@@ -60,8 +60,8 @@ class Network(Strict):
 
     @property
     def kind(self) -> str:
-        """Which of KINDS it is: the card's key that names it."""
-        return next(kind for kind in KINDS if getattr(self, kind) is not None)
+        """Which of its kinds it is: the card's key that names it."""
+        return next(kind for kind in self.kinds if getattr(self, kind) is not None)
 
     @property
     def files(self) -> str | None:
@@ -72,6 +72,46 @@ class Network(Strict):
     def is_local(self) -> bool:
         """Whether it is loaded from a folder under checkpoints/, which DVC watches."""
         return self.files is not None and Path(self.files).parts[:1] == (str(CHECKPOINTS),)
+
+
+class Member(Network):
+    """One of several networks that are a teacher together; `weight` is its share in their mean, up to a factor."""
+
+    weight: Positive = 1.0
+
+
+class Teacher(Network):
+    """What says logits of a row: a network, several of them, or a file of answers.
+
+    `mean`: the mean of the members' probabilities. `predictions`: answers of whatever was asked about the rows (see
+    lgtm.data.answers for its keys), which cannot be trained.
+    """
+
+    kinds: ClassVar = (*Network.kinds, "mean", "predictions")
+    mean: Annotated[list[Member], Field(min_length=2)] | None = None
+    predictions: dict[str, Any] | None = None
+    learning_rate: Positive | None = None
+
+    @model_validator(mode="after")
+    def _rates(self) -> "Teacher":
+        if self.kind in Network.kinds:
+            if self.learning_rate is None:
+                raise ValueError(f"a {self.kind} needs its learning_rate")
+            return self
+        for key in ("learning_rate", "revision", "labels", "layers", "pooling"):
+            if getattr(self, key) is not None:
+                raise ValueError(f"{key} is of one network, and not for {self.kind}")
+        return self
+
+    @property
+    def networks(self) -> list[Network]:
+        """The networks that it is: one, several, or none where it is a file of answers."""
+        return self.mean or ([] if self.predictions is not None else [self])
+
+    @property
+    def weights(self) -> list[float]:
+        """Of the networks, in their mean."""
+        return [network.weight for network in self.mean] if self.mean else [1.0]
 
 
 class Tokenizer(Strict):
@@ -85,12 +125,12 @@ class PairCard(Strict):
 
     description: str
     tokenizer: Tokenizer | None = None
-    teacher: Network
+    teacher: Teacher
     student: Network
 
     @model_validator(mode="after")
     def _tokenizer_for_scratch(self) -> "PairCard":
-        from_scratch = self.teacher.config is not None or self.student.config is not None
+        from_scratch = any(network.config is not None for network in (*self.teacher.networks, self.student))
         if from_scratch != (self.tokenizer is not None):
             raise ValueError("tokenizer goes with a config, for a network from scratch, and only with one")
         return self

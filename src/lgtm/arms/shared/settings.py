@@ -14,9 +14,14 @@ Positive = Annotated[float, Field(gt=0.0)]
 
 
 class ArmSettings(Strict):
-    """Settings of an arm. trains_teacher: whether the arm trains a teacher; one that is a file of answers cannot be."""
+    """Settings of an arm.
+
+    trains_teacher: whether the arm trains a teacher; one that is a file of answers cannot be. warms_up: whether it does
+    so from the teacher's start.
+    """
 
     trains_teacher: ClassVar[bool | property] = False
+    warms_up: ClassVar[bool | property] = False
 
     def trials(self) -> Iterator[tuple[str, "ArmSettings"]]:
         """The settings to choose from on selection, by name; none where there is nothing to choose."""
@@ -44,6 +49,11 @@ class Based(ArmSettings):
 
     base: Literal["warm", "crossfit", "bagged"]
     teachers: Annotated[int, Field(ge=2)]
+
+    @property
+    def warms_up(self) -> bool:
+        """For another base than the warm teacher."""
+        return self.base != "warm"
 
     def base_logits(self, lesson: Lesson) -> np.ndarray:
         """The logits that the arm goes on from (N × C)."""

@@ -1,0 +1,27 @@
+"""What arms and settings ask of a pair's teacher and student, told before anything trains."""
+
+from lgtm.errors import UserError
+from lgtm.networks.pairs import PairCard, require_trainable
+from lgtm.params import CO_TRAINED, Params
+
+
+def require_what_is_asked(pair: PairCard, params: Params) -> None:
+    """Raise UserError, with the card or setting to change, for what the pair's networks cannot do."""
+    for network in pair.teacher.networks:
+        require_trainable(network, params.teacher_warmup.epochs, "teacher_warmup")
+    require_trainable(pair.student, params.student_warmup.epochs, "student_warmup")
+    settings = {arm: getattr(params.teacher_tailored, arm) for arm in params.arms}
+    where = f"pairs/{params.pair}.yaml: teacher"
+    for arm, own in settings.items():
+        if own.trains_teacher and not pair.teacher.networks:
+            able = ", ".join(arm for arm, own in settings.items() if not own.trains_teacher) or "kd"
+            raise UserError(
+                f"{where}: answers from a file cannot be trained, which the arm {arm!r} does; leave in params.yaml's"
+                f" arms: {able}"
+            )
+        if arm in CO_TRAINED and len(pair.teacher.networks) > 1:
+            raise UserError(f"{where}: the arm {arm!r} trains one network beside the student, and these are several")
+        if own.warms_up and params.teacher_warmup.epochs == 0:
+            raise UserError(f"params.yaml: teacher_warmup.epochs: 0, but the arm {arm!r} warms teachers up; set epochs")
+    if params.distill.hidden_weight and len(pair.teacher.networks) != 1:
+        raise UserError(f"params.yaml: distill.hidden_weight: the hidden states are of one network; set 0 ({where})")
