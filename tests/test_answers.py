@@ -134,7 +134,7 @@ def test_two_ways_of_writing_an_accent_are_one_class():
 
 def test_several_files_and_rows_that_the_task_does_not_have():
     write("more.jsonl", '{"id": "train-2", "bad": 1, "good": 2, "odd": 3}\n{"id": 7, "bad": 0, "good": 0, "odd": 0}\n')
-    rows = "id,bad,good,odd\ntrain-5,4,5,6\ntrain-1,0,0,0\ntrain-0,7,8,9\n"
+    rows = "id,bad,good,odd\n train-5 ,4,5,6\ntrain-1,0,0,0\ntrain-0,7,8,9\n"
     found = read(rows, kind="logits", file=["said.csv", "more.jsonl"]).logits_for(TASK, "train", True)
     assert found.tolist() == [[7, 8, 9], [1, 2, 3], [4, 5, 6]]
 
@@ -268,7 +268,7 @@ def test_an_optional_role_is_answered_or_not():
 @pytest.mark.parametrize(
     ("first", "second", "message"),
     [
-        ((0, 4), (4, 8), "none of 4 rows of selection is there by its id: the file has 'selection-0', the task 'sele"),
+        ((0, 4), (4, 8), "none of 4 rows of selection is there by its id: the file has 'selection-3', the task 'sele"),
         ((4, 8), (0, 4), "selection-0 has an answer, but rows of selection before it have none; answer every row of"),
         ((4, 8), (2, 6), "2 of 4 rows of selection have no answer, the first is selection-4; answer every row of"),
     ],
@@ -402,6 +402,12 @@ def test_the_file_of_a_repeated_row_is_named():
     write("more.csv", rows("0,0,1").replace("train-0", "train-8").replace("train-5", "train-9"))
     found = mistake(RIGHT, kind="probabilities", file=["said.csv", "more.csv"])
     assert found.startswith(f"tasks/mine/more.csv: row 2: answered before, in {FILE}.csv: row 2")
+
+
+def test_the_first_repeated_row_is_named():
+    ids = [f"train-{row}" for row in range(40)] * 2
+    found = mistake(said(some_logits(80), id=ids)[::-1], kind="logits")
+    assert found.startswith(f"{FILE}.csv: row 41: answered before, and otherwise, in {FILE}.csv: row 1; keep one")
 
 
 def test_no_such_file():
