@@ -65,8 +65,8 @@ def read_role(role: str) -> pd.DataFrame:
 
 def read_roles(roles: Sequence[str]) -> pd.DataFrame:
     """The rows of several roles, one after the other; UNLABELLED where there is no label."""
-    rows = pd.concat([read_role(role) for role in roles], ignore_index=True)
-    return rows.assign(label=rows["label"].fillna(UNLABELLED).astype("int64"))
+    rows = pd.concat([_labelled(read_role(role)) for role in roles], ignore_index=True)
+    return rows.assign(label=rows["label"].astype("int64"))
 
 
 def read_chunks(path: Path, columns: list[str] | None = None) -> Iterator[pd.DataFrame]:
@@ -80,7 +80,11 @@ def taught_chunks() -> Iterator[pd.DataFrame]:
     """The rows that a teacher speaks on, as of read_roles, in chunks: train, then transfer."""
     for role in TAUGHT:
         for rows in read_chunks(role_path(role)):
-            yield rows if "label" in rows else rows.assign(label=UNLABELLED)
+            yield _labelled(rows)
+
+
+def _labelled(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows if "label" in rows else rows.assign(label=UNLABELLED)
 
 
 class TableReader:
