@@ -60,7 +60,7 @@ def starting_network(
         raise UserError(f"{field}.pooling: an {config.model_type} network is padded in front of its texts; use mean")
     if network.layers is not None:
         start = keep_layers(start, network.layers, max_length, field)
-    set_pooling(config if start is config else start.config, network.pooling)
+    set_pooling(start if network.config is not None else start.config, network.pooling)
     return start, suited(tokenizer, config)
 
 

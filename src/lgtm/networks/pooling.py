@@ -3,9 +3,10 @@
 transformers' heads read one position, most the first and some the last, perhaps through a pooler. Here the encoder's
 output is pooled before the head sees it, so any of them works. The mean goes past a pooler, which was trained for the
 first position and may not be in the checkpoint at all: with and without it there is no difference to see (log.md).
-`pooling` in a folder's config.json says how;
-lgtm.networks.models.classifier heeds it wherever the folder is loaded in this project. Plain transformers does not
-know the key and would read the position it always reads, but for the architectures that have a setting of their own.
+
+`pooling` in a folder's config.json says how, and lgtm.networks.models.classifier heeds it wherever this project loads
+the folder. Plain transformers does not know the key: it reads the position that it always reads, and says nothing, but
+for the architectures that have a setting of their own.
 """
 
 import inspect
