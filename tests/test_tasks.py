@@ -11,6 +11,7 @@ import pytest
 from lgtm.config import Strict
 from lgtm.data.sources import RawTask, read_leaderboard, read_splits
 from lgtm.data.tasks import load_card
+from lgtm.data.transfer import read_transfer
 from lgtm.errors import UserError
 
 ROOT = Path(__file__).parents[1]
@@ -526,6 +527,19 @@ def test_hub(folder, hub):
     assert raw.labels == ["no", "yes"]
     assert raw.splits["train"]["label"].tolist() == [1, 0, 1]
     assert raw.splits["test"]["label"].tolist() == [0, 1]
+
+
+def test_rows_without_labels_on_the_hub(folder, hub):
+    hub["hub"]["splits"]["transfer"] = "test"
+    read(folder, **hub)
+    (table,) = read_transfer(load_card(folder), folder)
+    assert table.frame["text"].tolist() == ["x", "x"]
+    assert table.sample_ids.tolist() == ["transfer-0", "transfer-1"]
+
+    hub["hub"]["splits"]["transfer"] = ["test", "tset"]
+    read(folder, **hub)
+    with pytest.raises(UserError, match=r"hub.splits.transfer: .* has no split 'tset'; it has train, "):
+        list(read_transfer(load_card(folder), folder))
 
 
 def test_a_leaderboard_on_the_hub(folder, hub):
