@@ -177,7 +177,7 @@ def project(tmp_path_factory):
         (folder / "params.yaml").write_text(yaml.safe_dump(settings))
         # Another run's, which would be scored with this one's.
         Path("work/runs/1/student/checkpoints/00000001").mkdir(parents=True)
-        stages.main()
+        stages.run_all()
     yield folder
     torch.use_deterministic_algorithms(False)
 
@@ -194,6 +194,21 @@ def test_stages_runs_every_cell_and_starts_afresh(params):
         assert Path("work/evaluation/1", arm).is_dir()
     assert json.loads(Path("reports/metrics.json").read_text())["arms"]["tailored"]["accuracy"]["n"] == 1
     assert not Path("work/runs/1/student/checkpoints").exists()
+
+
+def test_stages_goes_on_where_a_run_of_the_same_settings_stopped(params, monkeypatch):
+    text = stages.DONE.read_text()
+    stages.DONE.write_text(text[: text.index("distill 1 tailored")])
+    ran = []
+    monkeypatch.setattr(stages, "run", lambda name, item: ran.append((name, *item.values())))
+    stages.run_all(go_on=True)
+    assert ran[:2] == [("distill", 1, "tailored"), ("selection",)]
+    assert ("distill", 1, "kd") not in ran
+    assert stages.DONE.read_text() == text
+    stages.DONE.write_text("other\n")
+    with pytest.raises(UserError, match=r"params.yaml: changed since the run that --go-on would go on with"):
+        stages.run_all(go_on=True)
+    stages.DONE.write_text(text)
 
 
 def test_stages_fails_where_a_stage_writes_nothing(params, monkeypatch):
