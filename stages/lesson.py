@@ -46,8 +46,12 @@ class Lesson:
 
     @cached_property
     def student_logits(self) -> np.ndarray:
-        """The student's logits, as it was scored."""
-        return self._scored(read_matrix(self.scores, "student_logits"))
+        """The student's logits, as it was scored; who asks for these alone bears one pass of the student."""
+        logits = read_matrix(self.scores, "student_logits")
+        scored = read_cost(self.scores.parent)["student_scored"]
+        if "student_scored" not in self.costs:
+            self.costs["student_asked"] = scored | {"forward": len(logits), "backward": 0}
+        return logits
 
     @cached_property
     def tangents(self) -> np.ndarray:
@@ -69,8 +73,9 @@ class Lesson:
         return self._scored(pd.read_parquet(self.scores, columns=["influence_label"])["influence_label"].to_numpy())
 
     def _scored(self, values: np.ndarray) -> np.ndarray:
-        """The values, whose cost the arm has to bear."""
+        """The values, whose cost the arm has to bear, the student's logits included."""
         self.costs |= read_cost(self.scores.parent)
+        self.costs.pop("student_asked", None)
         return values
 
     def retrain(

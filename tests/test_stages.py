@@ -38,6 +38,7 @@ from stages.artifacts import (
     read_role,
     read_roles,
     role_path,
+    write_cost,
     write_json,
 )
 
@@ -307,6 +308,17 @@ def test_filtered_teaches_the_most_helpful_rows_alone():
     teacher_tailored.main(1, "filtered")
     distill.main(1, "filtered")
     assert first_loss(student) == pytest.approx(expected, rel=1e-4)
+
+
+def test_who_asks_for_the_student_bears_a_pass_and_who_follows_the_influence_its_scoring():
+    scored = {"forward": 500, "backward": 60, "weights": 7}
+    write_cost(cell(1, "influence"), student_scored=scored)
+    once = {"student_asked": {"forward": workspace.TAUGHT_ROWS, "backward": 0, "weights": 7}}
+    budget = {"keep": 30, "balanced": False, "steps": None}
+    settings(teacher_tailored__filtered=budget | {"per_gap": True}, teacher_tailored__disagreeing=budget)
+    for arm, cost in {"kd": {}, "disagreeing": once, "filtered": {"student_scored": scored}}.items():
+        teacher_tailored.main(1, arm)
+        assert read_json(cell(1, arm, "teacher") / "cost.json") == cost
 
 
 def test_pooled_learns_from_the_feedback_rows_and_what_its_teacher_says_of_them():

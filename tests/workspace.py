@@ -118,7 +118,7 @@ def write_scores(folder: Path, random: np.random.Generator) -> None:
     single = {name: as_float(random.normal(size=rows)) for name in ("influence", "influence_label")}
     double = {name: as_float(random.normal(size=(rows, 2))) for name in ("student_logits", "tangents")}
     write_table(folder / "influence.parquet", read_roles(TAUGHT)["sample_id"], **single, **double)
-    write_cost(folder)
+    write_cost(folder, student_scored={"forward": rows, "backward": ROWS["feedback"], "weights": 1})
 
 
 def as_float(values: np.ndarray) -> np.ndarray:
