@@ -1,4 +1,4 @@
-"""Print runs with the arms kd, control and tailored as one markdown table: name=reports folder, for docs/results.md.
+"""Print runs as two markdown tables for docs/results.md, of what was reached and of differences: name=reports folder.
 
 PYTHONPATH=src python -m benchmarks.table 'SST-2, 20 % flips=../sst2/reports' 'TREC, clean=../trec/reports'
 """
@@ -10,20 +10,25 @@ from pathlib import Path
 
 from lgtm.errors import UserError
 from lgtm.report.text import markdown_table, show, show_p
-
-ARMS = ("kd", "control", "tailored")
-DIFFERENCES = ("tailored-kd", "tailored-control", "shuffled-kd")
+from lgtm.report.verdicts import BASELINES
 
 
-def row(name: str, metrics: dict) -> list[str]:
-    """The first metric of a run's teacher, arms and differences."""
+def reached(name: str, metrics: dict, arms: list[str]) -> list[str]:
+    """The first metric of the majority class, the teacher, the warm student and the arms; a dash for one not listed."""
     official = next(iter(metrics["arms"]["kd"]))
-    models = [metrics["teachers"]["warmup"], *(metrics["arms"][arm] for arm in ARMS)]
+    models = [metrics["teachers"]["warmup"], metrics["warm_student"], *(metrics["arms"].get(arm) for arm in arms)]
+    seeds = str(metrics["arms"]["kd"][official]["n"])
+    majority = f"{100 * metrics['majority'][official]:.1f}"
+    return [name, seeds, majority, *(show(model[official]) if model else "–" for model in models)]
+
+
+def differences(name: str, metrics: dict) -> list[list[str]]:
+    """A row per arm: its differences to the baselines, with the corrected p."""
+    official = next(iter(metrics["arms"]["kd"]))
+    arms = [arm for arm in metrics["arms"] if arm != "kd"]
     return [
-        name,
-        str(metrics["arms"]["kd"][official]["n"]),
-        *(show(model[official]) for model in models),
-        *(difference(metrics, pair, official) for pair in DIFFERENCES),
+        [name, f"`{arm}`", *(difference(metrics, f"{arm}-{baseline}", official) for baseline in BASELINES)]
+        for arm in arms
     ]
 
 
@@ -40,13 +45,13 @@ def difference(metrics: dict, pair: str, official: str) -> str:
 
 
 def read_metrics(folder: Path) -> dict:
-    """A run's metrics.json. Raises UserError where there is none, or one without the arms of the table."""
+    """A run's metrics.json. Raises UserError where there is none, or one without `kd`."""
     path = folder / "metrics.json"
     if not path.is_file():
         raise UserError(f"{path}: no such file; name the reports folder of a run that ended")
     metrics = json.loads(path.read_text())
-    if absent := [arm for arm in ARMS if arm not in metrics.get("arms", {})]:
-        raise UserError(f"{path}: has no arm {', '.join(absent)}; the table is of runs with {', '.join(ARMS)}")
+    if "kd" not in metrics.get("arms", {}):
+        raise UserError(f"{path}: has no arm kd; the tables are of runs with it")
     return metrics
 
 
@@ -54,16 +59,19 @@ def main() -> None:
     """Read the metrics.json of every folder on the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="+", metavar="NAME=FOLDER")
-    header = ["setting", "seeds", "teacher", *ARMS, *(pair.replace("-", " − ") for pair in DIFFERENCES)]
-    rows = []
+    runs = {}
     for run in parser.parse_args().runs:
         name, found, folder = run.rpartition("=")
         if not found:
             raise UserError(
                 f"{run}: should be a name and the run's reports folder, such as 'TREC, clean=../trec/reports'"
             )
-        rows.append(row(name, read_metrics(Path(folder))))
-    print(markdown_table(header, rows))
+        runs[name] = read_metrics(Path(folder))
+    arms = list(dict.fromkeys(arm for metrics in runs.values() for arm in metrics["arms"]))
+    header = ["setting", "seeds", "majority class", "teacher", "warm student", *(f"`{arm}`" for arm in arms)]
+    print(markdown_table(header, [reached(name, metrics, arms) for name, metrics in runs.items()]), end="\n\n")
+    header = ["setting", "arm", *(f"− `{baseline}`" for baseline in BASELINES)]
+    print(markdown_table(header, [row for name, metrics in runs.items() for row in differences(name, metrics)]))
 
 
 if __name__ == "__main__":

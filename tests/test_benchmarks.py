@@ -138,22 +138,50 @@ def method_of_kd():
 def write_metrics(folder, arms):
     folder.mkdir()
     value = {"mean": 0.5, "low": None, "high": None, "n": 1}
-    metrics = {"arms": {arm: {"accuracy": value} for arm in arms}, "teachers": {"warmup": {"accuracy": value}}}
-    (folder / "metrics.json").write_text(json.dumps(metrics | {"differences": {}}))
+    metrics = {
+        "arms": {arm: {"accuracy": value | {"mean": 0.5 + place / 10}} for place, arm in enumerate(arms)},
+        "teachers": {"warmup": {"accuracy": value | {"mean": 0.9}}},
+        "warm_student": {"accuracy": value | {"mean": 0.4}},
+        "majority": {"accuracy": 0.25},
+        "differences": {"tailored-kd": {"accuracy": {"mean": 0.1, "low": 0.05, "high": 0.15, "n": 3}}},
+        "tests": {"tailored-kd": {"p_holm": 0.04}},
+    }
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+
+
+def test_table_has_what_was_reached_and_what_differs(tmp_path, monkeypatch, capsys):
+    write_metrics(tmp_path / "a", ["kd", "tailored"])
+    write_metrics(tmp_path / "b", ["kd", "pooled"])
+    monkeypatch.setattr(sys, "argv", ["table", f"A={tmp_path / 'a'}", f"B={tmp_path / 'b'}"])
+    table.main()
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == [
+        "setting",
+        "seeds",
+        "majority class",
+        "teacher",
+        "warm student",
+        "`kd`",
+        "`tailored`",
+        "`pooled`",
+    ]
+    assert lines[2] == ["A", "1", "25.0", "90.0", "40.0", "50.0", "60.0", "–"]
+    assert lines[3] == ["B", "1", "25.0", "90.0", "40.0", "50.0", "–", "60.0"]
+    assert ["A", "`tailored`", "**+10.0 [+5.0, +15.0]**, p 0.040", "–", "–"] in lines
 
 
 @pytest.mark.parametrize(
     ("argument", "said"),
     [
         ("TREC=empty", "empty/metrics.json: no such file"),
-        ("TREC=few", "few/metrics.json: has no arm control, tailored"),
+        ("TREC=few", "few/metrics.json: has no arm kd"),
         ("all", "all: should be a name and the run's reports folder"),
     ],
 )
 def test_table_fails_in_one_line(tmp_path, monkeypatch, argument, said):
     monkeypatch.chdir(tmp_path)
-    write_metrics(tmp_path / "few", ["kd"])
-    write_metrics(tmp_path / "all", table.ARMS)
+    write_metrics(tmp_path / "few", ["control"])
+    write_metrics(tmp_path / "all", ["kd"])
     monkeypatch.setattr(sys, "argv", ["table", argument])
     with pytest.raises(UserError, match=said):
         table.main()
