@@ -33,7 +33,7 @@ class Answers(Strict):
     kind: `probabilities`, `log_probabilities` (natural) or `logits`, of which each class has a column of its name, or
     that `columns` (class: column) gives it; or one column, `scores`, has in jsonl and parquet a mapping of class to
     value, or a list in the order of the task's classes. `top: true` lets classes be missing or null: what the others
-    leave of the probability 1 is spread evenly over them.
+    leave of the probability 1 is spread evenly over them, and left out where none is missing.
     kind `label`: the column `label` names the class. Of its probability, the part `smoothing` is spread evenly over all
     classes; with 0.0 it is learnt as a label is.
     labels: the file's name of a class: the task's, where they differ. separator, quoting: as in a task's card.

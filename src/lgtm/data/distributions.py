@@ -17,8 +17,9 @@ def as_logits(
     """Logits (N × C float32) of what a teacher gave every class (N × C float64, NaN where it gave nothing).
 
     kind: logits stay as they are; log_probabilities too; probabilities become their logarithms, zero becomes FLOOR.
-    partial: a class may lack its value; what the others leave of 1 is then spread evenly over those that do. row: what
-    messages call a row. Raises UserError, naming the first such row, for values missing, out of range or not finite,
+    partial: a class may lack its value; what the others leave of 1 is then spread evenly over those that do. Where none
+    does, it was something else than a class, and is left out: softmax makes the rest sum to 1. row: what messages call
+    a row. Raises UserError, naming the first such row, for values missing, out of range or not finite,
     and for probabilities whose sum is further than TOLERANCE from 1.
     """
 
@@ -50,12 +51,12 @@ def as_logits(
     )
     # NaN are the classes without a value.
     total = np.nansum(np.exp(values) if log else values, axis=1, keepdims=True)
-    short = (total < 1 - TOLERANCE) & ~missing.any(axis=1, keepdims=True)
+    short = (total < 1 - TOLERANCE) & (not partial)
     refuse(
         short | (total > 1 + TOLERANCE),
         lambda index, _: (
             f"the probabilities sum to {total[index, 0]:.6g}; "
-            f"expected {'at most ' if missing[index].any() else ''}1, or set kind: logits, which softmax makes sum to 1"
+            f"expected {'at most ' if partial else ''}1, or set kind: logits, which softmax makes sum to 1"
         ),
     )
     with np.errstate(divide="ignore"):
