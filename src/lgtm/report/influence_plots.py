@@ -8,7 +8,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lgtm.report.drawing import BLACK, BLUE, GREEN, GREY, STYLE, VERMILION, WIDTH, caption, count
+from lgtm.report.drawing import BLACK, BLUE, GREEN, GREY, ORANGE, STYLE, VERMILION, WIDTH, caption, count
 from lgtm.report.statistics import interval
 
 BINS = 61
@@ -16,30 +16,38 @@ BINS = 61
 
 @rc_context(STYLE)
 def influence_figure(scores: pd.DataFrame) -> Figure:
-    """Distribution of the influence over train, under the warm teacher and under the label, flips apart.
+    """Distribution of the influence over train, flips apart, and transfer, under the warm teacher and under the label.
 
-    scores: seed, sample_id, influence, influence_label, planted (whether the label is a planted flip).
+    scores: seed, influence, influence_label, role, planted (whether the label is a planted flip); a row per sample and
+    seed. What has no label does not stand under the label.
     """
     figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
     figure.suptitle("Distillation influence", x=0.01, ha="left", fontweight="bold")
     figure.supylabel("share of the group, %", fontsize=9)
-    groups = {"labels as given": ~scores["planted"], "planted flips": scores["planted"]}
-    panels = {"influence": "Under the warmed-up teacher", "influence_label": "Under the label"}
-    for axes, (column, title) in zip(figure.subplots(1, 2), panels.items(), strict=True):
+    train, seeds = scores["role"] == "train", scores["seed"].nunique()
+    labelled = {
+        "train, labels as given": (train & ~scores["planted"], BLUE),
+        "train, planted flips": (train & scores["planted"], VERMILION),
+    }
+    panels = {
+        "influence": ("Under the warmed-up teacher", labelled | {"transfer, no labels": (~train, ORANGE)}),
+        "influence_label": ("Under the label", labelled),
+    }
+    subplots = figure.subplots(1, 2)
+    for axes, (column, (title, groups)) in zip(subplots, panels.items(), strict=True):
+        drawn = {name: (scores.loc[rows, column], colour) for name, (rows, colour) in groups.items() if rows.any()}
         # Zero stands in the figure.
-        low, high = np.percentile([*scores[column], 0], [0.5, 99.5])
-        for (name, rows), colour in zip(groups.items(), (BLUE, VERMILION), strict=True):
-            if rows.any():
-                values = scores.loc[rows, column].clip(low, high)
-                label = f"{name} ({scores.loc[rows, 'sample_id'].nunique():,} samples)"
-                share = np.full(len(values), 100 / len(values))
-                bins = np.linspace(low, high, BINS)
-                axes.hist(values, bins, weights=share, histtype="stepfilled", color=colour, alpha=0.35)
-                axes.hist(values, bins, weights=share, histtype="step", color=colour, label=label)
-                axes.axvline(scores.loc[rows, column].mean(), color=colour, linestyle="--", linewidth=1.2)
+        low, high = np.percentile(np.concatenate([[0], *(values for values, _ in drawn.values())]), [0.5, 99.5])
+        bins = np.linspace(low, high, BINS)
+        for name, (values, colour) in drawn.items():
+            label, share = f"{name} ({len(values) // seeds:,} samples)", np.full(len(values), 100 / len(values))
+            inside = values.clip(low, high)
+            axes.hist(inside, bins, weights=share, histtype="stepfilled", color=colour, alpha=0.35)
+            axes.hist(inside, bins, weights=share, histtype="step", color=colour, label=label)
+            axes.axvline(values.mean(), color=colour, linestyle="--", linewidth=1.2)
         axes.axvline(0, color=BLACK, linewidth=1)
         axes.set(title=title, xlabel="← hurts    influence (nats per unit step)    helps →")
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=2)
+    figure.legend(*subplots[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
     caption(
         figure,
         f"Pooled over {count(scores['seed'])}. Dashed: group means. The end bins hold all beyond them (0.5 %).",
