@@ -1014,13 +1014,12 @@ def test_the_rows_of_both_roles_are_told_apart(workspace):
     shares = metrics["influence"]["share_helpful"]
     helpful = scores[scores["sample_id"].str.startswith("transfer")].groupby("sample_id")["influence"].apply(list)
     assert shares["transfer"]["mean"] == pytest.approx(np.mean([np.array(values) > 0 for values in helpful]))
-    assert (
-        f"teacher {show(shares['train'])} % of the train rows and {show(shares['transfer'])} % of the transfer rows are"
-        " above zero."
-    ) in page
+    said = [f"{show(share)} % of the {role} rows" for role, share in shares.items()]
+    assert f"Under the warmed-up teacher,\n{' and '.join(said)} are above zero." in page
+    assert list(shares) == ["train", "transfer"]
     assert "| transfer | 900 | – | – |" in page
     assert (
-        "transfer: of 1,500 rows without labels, 900 are taught beside\ntrain; left out: 2 empty, 98 there before, 500"
+        "transfer: of 1,500 rows without labels, 900 are taught beside train; left out: 2 empty, 98 there before, 500"
         " beyond `prepare.max_transfer`.\n"
     ) in page
 
@@ -1041,7 +1040,7 @@ def test_the_figure_holds_the_roles_apart_and_draws_no_label_where_there_is_none
     teacher, label = influence_plots.influence_figure(scores).axes
     names = [text for _, text in zip(*teacher.get_legend_handles_labels(), strict=True)]
     assert names == [
-        "train, labels as given (40 samples)", "train, planted flips (20 samples)", "transfer, no labels (30 samples)"
+        "train, labels as given (40)", "train, planted flips (20)", "transfer (30)"
     ]  # fmt: skip
     assert label.get_legend_handles_labels()[1] == names[:2]
     means = [line.get_xdata()[0] for line in teacher.lines[:3]]
@@ -1087,8 +1086,10 @@ def test_what_was_chosen_on_selection_and_what_chance_does_there(workspace, undr
     expected = np.mean([np.sqrt(share * (1 - share) / 150) for share in (0.8, 0.9, 0.5)])
     assert choice["standard_error"] == pytest.approx(expected)
     section = page.split("## Choices of λ")[1].split("## Learning")[0]
-    assert "On the 150 selection rows, accuracy in %" in section
-    assert f"by {100 * expected:.1f} points (binomial standard error)" in section
+    assert (
+        f"`tailored`, on 150 rows, where chance alone moves a share of right answers by\n{100 * expected:.1f} poi"
+        in section
+    )
     assert "| seed | chosen | λ 0 | λ 2 |" in section
     assert "| 2 | 2 | 80.0 (0.500) | **90.0 (0.500)** |" in section
     (cell(2, "tailored", "student") / "choice.json").unlink()
@@ -1118,9 +1119,7 @@ def test_what_an_arm_is_and_which_teachers_have_no_row(workspace, undrawn):
     for arm in ("kd", "crossfit", "tailored"):
         assert f"\n- `{arm}`: {ARMS_BY_NAME[arm].__doc__.splitlines()[0]}\n" in students
     assert "- `ce`:" not in students
-    assert (
-        "\n`crossfit` trained teachers too, but kept what they said, not the networks: no row.\nAny other" in teachers
-    )
+    assert "\n`crossfit` trained teachers too, but kept what they said, not the networks.\nAny other arm" in teachers
 
 
 def test_the_rows_without_labels_have_their_verdict(workspace, undrawn, monkeypatch):

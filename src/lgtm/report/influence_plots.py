@@ -8,7 +8,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lgtm.report.drawing import BLACK, BLUE, GREEN, GREY, ORANGE, STYLE, VERMILION, WIDTH, caption, count
+from lgtm.report.drawing import BLACK, BLUE, GREEN, GREY, STYLE, VERMILION, WIDTH, caption, count
 from lgtm.report.statistics import interval
 
 BINS = 61
@@ -30,17 +30,18 @@ def influence_figure(scores: pd.DataFrame) -> Figure:
         "train, planted flips": (train & scores["planted"], VERMILION),
     }
     panels = {
-        "influence": ("Under the warmed-up teacher", labelled | {"transfer, no labels": (~train, ORANGE)}),
+        "influence": ("Under the warmed-up teacher", labelled | {"transfer": (~train, GREEN)}),
         "influence_label": ("Under the label", labelled),
     }
     subplots = figure.subplots(1, 2)
     for axes, (column, (title, groups)) in zip(subplots, panels.items(), strict=True):
         drawn = {name: (scores.loc[rows, column], colour) for name, (rows, colour) in groups.items() if rows.any()}
-        # Zero stands in the figure.
-        low, high = np.percentile(np.concatenate([[0], *(values for values, _ in drawn.values())]), [0.5, 99.5])
+        # Zero stands in the figure, and no group is cut for another's sake, however many rows that one has.
+        ends = np.array([[0, 0], *(np.percentile(values, [0.5, 99.5]) for values, _ in drawn.values())])
+        low, high = ends[:, 0].min(), ends[:, 1].max()
         bins = np.linspace(low, high, BINS)
         for name, (values, colour) in drawn.items():
-            label, share = f"{name} ({len(values) // seeds:,} samples)", np.full(len(values), 100 / len(values))
+            label, share = f"{name} ({len(values) // seeds:,})", np.full(len(values), 100 / len(values))
             inside = values.clip(low, high)
             axes.hist(inside, bins, weights=share, histtype="stepfilled", color=colour, alpha=0.35)
             axes.hist(inside, bins, weights=share, histtype="step", color=colour, label=label)
@@ -50,7 +51,8 @@ def influence_figure(scores: pd.DataFrame) -> Figure:
     figure.legend(*subplots[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
     caption(
         figure,
-        f"Pooled over {count(scores['seed'])}. Dashed: group means. The end bins hold all beyond them (0.5 %).",
+        f"Pooled over {count(scores['seed'])}; in brackets: samples. Dashed: group means. The end bins hold all beyond"
+        " them (at most 0.5 % of a group).",
     )
     return figure
 

@@ -11,7 +11,7 @@ from lgtm.report import cautions
 from lgtm.report import page_tables as tables
 from lgtm.report.names import MAJORITY, NAMES, WARMUP, Metrics
 from lgtm.report.statistics import FEWEST_SEEDS, SIGNIFICANCE
-from lgtm.report.text import markdown_table, show
+from lgtm.report.text import listed, markdown_table, show
 from lgtm.report.verdicts import BASELINES, decisions, verdict
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -104,12 +104,9 @@ def results_page(
         students=tables.students_table(metrics, official),
         descriptions=descriptions,
         teachers=tables.teachers_table(metrics, official),
-        unsaved=[
-            arm for arm, cost in metrics["cost"].items() if cost["teacher_backward"] and arm not in metrics["teachers"]
-        ],
-        choices={arm: tables.choice_table(choice, official) for arm, choice in metrics["choices"].items()},
-        chosen_on=next(iter(metrics["choices"].values()), None),
-        errors_of={arm: f"{100 * choice['standard_error']:.1f}" for arm, choice in metrics["choices"].items()},
+        unsaved=_unsaved_teachers(metrics),
+        choices=metrics["choices"],
+        choice_tables={arm: tables.choice_table(choice, official) for arm, choice in metrics["choices"].items()},
         differences=tables.differences_table(from_warm["differences"] | differences),
         share_helpful={role: show(share) for role, share in metrics["influence"]["share_helpful"].items()},
         validation=validation_section(metrics["validation"]),
@@ -127,6 +124,13 @@ def _verdicts(compared: Metrics, official: str) -> list[str]:
         verdict(name, compared["differences"][name][official], compared["tests"].get(name), decision)
         for name, decision in decisions(compared, official).items()
     ]
+
+
+def _unsaved_teachers(metrics: Metrics) -> str:
+    """The arms that trained teachers of which no network is left to be evaluated, in words."""
+    teachers, costs = metrics["teachers"], metrics["cost"]
+    arms = [f"`{arm}`" for arm, cost in costs.items() if cost["teacher_backward"] and arm not in teachers]
+    return listed(arms) if arms else ""
 
 
 def _render(name: str, **content: Any) -> str:
