@@ -13,12 +13,15 @@ from stages.artifacts import (
     VALIDATION,
     WARMUP,
     cell,
+    chosen_teacher,
     evaluation,
     existing,
     later_rounds,
     read_cost,
     read_curve,
     read_json,
+    role_path,
+    taught_chunks,
 )
 
 
@@ -35,9 +38,16 @@ def read_costs(seeds: list[int], arms: list[str]) -> dict[str, list[list[tuple[s
 
 def read_environments(seeds: list[int], arms: list[str]) -> dict[tuple[int, str], dict[str, Any]]:
     """What every network was made with, by seed and folder; empty where its cell did not say."""
-    folders = ["teacher", "student", *(f"{arm}/{model}" for arm in arms for model in ("teacher", "student"))]
-    networks = [(seed, name) for seed in seeds for name in folders if (cell(seed, name) / "config.json").is_file()]
-    paths = {(seed, name): cell(seed, name) / "environment.json" for seed, name in networks}
+    folders = {(seed, name): cell(seed, name) for seed in seeds for name in ("teacher", "student")}
+    for seed in seeds:
+        for arm in arms:
+            folders[seed, f"{arm}/teacher"] = _teacher(seed, arm)
+            folders[seed, f"{arm}/student"] = cell(seed, arm, "student")
+    paths = {
+        network: folder / "environment.json"
+        for network, folder in folders.items()
+        if (folder / "config.json").is_file()
+    }
     return {network: read_json(path) if path.is_file() else {} for network, path in paths.items()}
 
 
@@ -72,13 +82,38 @@ def _evaluated(seeds: list[int], arms: list[str], rounds: Sequence[str] = ()) ->
 
 
 def read_scores(seeds: list[int]) -> pd.DataFrame:
-    """Influence of every train sample in every seed: seed, sample_id, influence, influence_label."""
+    """Influence of every sample of train and transfer in every seed: seed, sample_id, influence, influence_label."""
     columns = ["sample_id", "influence", "influence_label"]
     tables = [
         pd.read_parquet(existing(cell(seed, "influence") / "influence.parquet"), columns=columns).assign(seed=seed)
         for seed in seeds
     ]
     return pd.concat(tables, ignore_index=True)
+
+
+def read_taught() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What the report knows of all rows of train (sample_id, label, true_label) and of transfer (sample_id)."""
+    columns = {"train": ["sample_id", "label", "true_label"], "transfer": ["sample_id"]}
+    train, transfer = (pd.read_parquet(role_path(role), columns=names) for role, names in columns.items())
+    return train, transfer
+
+
+def read_texts(sample_ids: pd.Series) -> pd.DataFrame:
+    """These samples with texts and labels: sample_id, text, [text_pair], label, true_label.
+
+    All tables are gone through a piece at a time: the texts of a million rows are never in memory at once.
+    """
+    return pd.concat(rows[rows["sample_id"].isin(sample_ids)] for rows in taught_chunks())
+
+
+def read_choices(seeds: list[int], arms: list[str]) -> dict[str, dict[int, dict[str, Any]]]:
+    """By arm and seed, what was chosen on selection; arms that had a choice alone."""
+    paths = {arm: {seed: cell(seed, arm, "student") / "choice.json" for seed in seeds} for arm in arms}
+    return {
+        arm: {seed: read_json(existing(path)) for seed, path in places.items()}
+        for arm, places in paths.items()
+        if any(path.is_file() for path in places.values())
+    }
 
 
 def read_validation(seeds: list[int]) -> dict[int, dict[str, Any]]:
@@ -89,15 +124,20 @@ def read_validation(seeds: list[int]) -> dict[int, dict[str, Any]]:
 def read_curves(cells: pd.DataFrame, seeds: list[int], arms: list[str], metric: str) -> pd.DataFrame:
     """The metric on selection during every training run: phase, arm, seed, step, value."""
     # A teacher that learnt beside its student has no curve of its own.
-    trained_alone = [arm for arm in retrained(cells, arms) if (cell(seeds[0], arm, "teacher") / "live").is_dir()]
+    trained_alone = [arm for arm in retrained(cells, arms) if (_teacher(seeds[0], arm) / "live").is_dir()]
     runs = [
-        ("Teacher, warm-up", WARMUP, ("teacher",)),
-        *(("Teacher, further training", arm, (arm, "teacher")) for arm in trained_alone),
-        ("Student, warm-up", WARMUP, ("student",)),
-        *((DISTILLATION, arm, (arm, "student")) for arm in arms),
+        ("Teacher, warm-up", WARMUP, lambda seed, _: cell(seed, "teacher")),
+        *(("Teachers of the arms", arm, _teacher) for arm in trained_alone),
+        ("Student, warm-up", WARMUP, lambda seed, _: cell(seed, "student")),
+        *((DISTILLATION, arm, lambda seed, arm: cell(seed, arm, "student")) for arm in arms),
     ]
     tables = []
     for phase, arm, folder in runs:
         for seed in seeds:
-            tables.append(read_curve(cell(seed, *folder), metric).assign(phase=phase, arm=arm, seed=seed))
+            tables.append(read_curve(folder(seed, arm), metric).assign(phase=phase, arm=arm, seed=seed))
     return pd.concat(tables, ignore_index=True)
+
+
+def _teacher(seed: int, arm: str) -> Path:
+    """The folder of an arm's teacher: of several to choose from, the one that its student learnt from."""
+    return chosen_teacher(cell(seed, arm, "teacher"), cell(seed, arm, "student"))

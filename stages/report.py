@@ -1,5 +1,7 @@
 """Gather the listed seeds and arms into tables, figures and a page."""
 
+import pandas as pd
+
 from lgtm.params import ARMS, CO_TRAINED, Params, load_params
 from lgtm.report import drawing, influence_plots, plots, scores, tables, verdicts
 from lgtm.report.cautions import differing
@@ -7,9 +9,11 @@ from lgtm.report.names import WARMUP
 from lgtm.report.page import results_page
 from lgtm.report.recommendation import recommend
 from stages import gathered
-from stages.artifacts import REPORTS, read_role, read_summary, read_task, write_figures, write_json
+from stages.artifacts import REPORTS, read_summary, read_task, write_figures, write_json
 
 FIGURES = REPORTS / "figures"
+# They ask for the scored student's logits, and for nothing that tells of the feedback labels.
+STUDENT_ALONE = ("control", "disagreeing", "sure_unsure")
 
 
 def main() -> None:
@@ -22,7 +26,10 @@ def main() -> None:
     students = tables.per_seed(cells, [WARMUP, *arms], official)
     right = tables.right_answers(gathered.read_predictions(seeds, arms), seeds, [WARMUP, *arms], parts[0])
     compared, starts = verdicts.pairs(arms), verdicts.starts(arms)
-    influence = scores.join_scores(gathered.read_scores(seeds), read_role("train"))
+    influence = scores.join_scores(gathered.read_scores(seeds), *gathered.read_taught())
+    ends = scores.extremes(scores.rank_samples(influence), params.report.samples)
+    texts = gathered.read_texts(pd.concat(ends)["sample_id"])
+    helpful, harmful = (end.merge(texts, on="sample_id") for end in ends)
     curves = gathered.read_curves(cells, seeds, arms, official)
     costs = gathered.read_costs(seeds, arms)
     found = gathered.read_validation(seeds)
@@ -33,10 +40,11 @@ def main() -> None:
         "tests": verdicts.significance(students, right, compared),
         "influence": {"share_helpful": scores.share_helpful(influence)},
         "validation": scores.validity(found, changes),
+        "choices": tables.summarise_choices(gathered.read_choices(seeds, arms), task["roles"]["selection"]["rows"]),
         "cost": tables.summarise_cost(costs),
     }
     metrics["from_warm"]["tests"] = verdicts.significance(students, right, starts)
-    metrics["recommendation"] = recommend(metrics, official)
+    metrics["recommendation"] = recommend(metrics, official, task["transfer"]["rows"])
     rounds = None
     if params.rounds.arms:
         rounds = tables.by_round(results, cells, params.rounds.arms, params.rounds.count, official)
@@ -48,10 +56,11 @@ def main() -> None:
         summary=task,
         parts=parts,
         metrics=metrics,
-        samples=scores.rank_samples(influence),
-        shown=params.report.samples,
-        followers=[arm for arm in arms if follows_influence(arm, costs[arm], params)],
+        helpful=helpful,
+        harmful=harmful,
+        heard=[arm for arm in arms if heard_feedback(arm, costs[arm], params)],
         keep=params.distill.keep,
+        descriptions={arm: ARMS[arm].__doc__.splitlines()[0] for arm in arms},
     )
     majority, teacher = metrics["majority"][official], cells.loc[("teacher", WARMUP), official]
     from_warm = metrics["from_warm"] | {"environments": metrics["environments"]}
@@ -79,11 +88,13 @@ def main() -> None:
     write_figures(REPORTS / "summary.json", tables.headline(metrics, official))
 
 
-def follows_influence(arm: str, costs: list[list[tuple[str, dict]]], params: Params) -> bool:
-    """Whether an arm heard of the feedback labels: through the samples' scores, or step by step beside its student.
+def heard_feedback(arm: str, costs: list[list[tuple[str, dict]]], params: Params) -> bool:
+    """Whether an arm heard of the feedback labels: as labels, through the samples' scores, or beside its student.
 
     costs: of the arm, by seed (read_costs).
     """
     if arm in CO_TRAINED:
         return ARMS[arm].co_training(getattr(params.teacher_tailored, arm)).influence is not None
-    return any(network == "student_scored" for seed in costs for network, _ in seed)
+    if params.influence.folds or arm in STUDENT_ALONE:
+        return arm == "pooled"
+    return arm == "pooled" or any(network == "student_scored" for seed in costs for network, _ in seed)

@@ -4,15 +4,22 @@ from copy import deepcopy
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import torch
 
-from lgtm.influence.validation import known_errors, linear_datamodeling_score, random_subsets, without
+from lgtm.influence.validation import (
+    known_errors,
+    linear_datamodeling_score,
+    random_subsets,
+    teacher_errors,
+    without,
+)
 from lgtm.networks.determinism import make_deterministic
 from lgtm.networks.losses import DistillationLoss
 from lgtm.networks.pairs import load_pair
 from lgtm.networks.training import fit
 from lgtm.params import Params, Training, load_params
-from stages.artifacts import VALIDATION, cell, read_matrix, read_role, write_json
+from stages.artifacts import VALIDATION, cell, read_matrix, read_role, role_path, write_json
 from stages.network import Network
 
 
@@ -23,19 +30,27 @@ def main(seed: int) -> None:
     make_deterministic(seed)
     train = read_role("train")
     path = cell(seed, "influence") / "influence.parquet"
-    # What is known, and retrained on, is train; transfer's scores stand after its own.
-    scores = pd.read_parquet(path, columns=["influence", "influence_label"])[: len(train)]
-    influence = scores["influence"].to_numpy(np.float64)
-    teacher_logits = read_matrix(cell(seed, "teacher") / "targets.parquet", "logits")[: len(train)]
+    scores = pd.read_parquet(path, columns=["influence", "influence_label"]).to_numpy(np.float64)
+    student_logits = read_matrix(path, "student_logits")
+    teacher_logits = read_matrix(cell(seed, "teacher") / "targets.parquet", "logits")
+    # Transfer's rows stand after train's own.
+    own, others = slice(len(train)), slice(len(train), None)
+    influence = scores[own, 0]
     found = known_errors(
         influence,
-        scores["influence_label"].to_numpy(),
-        read_matrix(path, "student_logits")[: len(train)],
-        teacher_logits,
+        scores[own, 1],
+        student_logits[own],
+        teacher_logits[own],
         train["label"].to_numpy(),
         train["true_label"].to_numpy(),
     )
-    retrain = Retraining(seed, params, teacher_logits)
+    truth = transfer_truth()
+    if truth is not None:
+        found["teacher_error_transfer"], found["shares"]["teacher_error_transfer"] = teacher_errors(
+            scores[others, 0], student_logits[others], teacher_logits[others], truth
+        )
+    # Students are retrained on parts of train alone.
+    retrain = Retraining(seed, params, teacher_logits[own])
 
     if settings.subsets:
         subsets = random_subsets(len(train), settings.subsets, settings.fraction, seed)
@@ -53,6 +68,14 @@ def main(seed: int) -> None:
             for name, mask in without(influence, fraction, seed).items()
         ]
     write_json(VALIDATION / str(seed) / "validation.json", found)
+
+
+def transfer_truth() -> np.ndarray | None:
+    """The true labels of transfer's rows; None where they are not known, or there are no rows."""
+    path = role_path("transfer")
+    if "true_label" not in pq.read_schema(path).names:
+        return None
+    return pd.read_parquet(path, columns=["true_label"])["true_label"].to_numpy()
 
 
 class Retraining:

@@ -74,6 +74,8 @@ def as_declared(modules: set[str]) -> set[str]:
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_the_code_it_uses(stage):
     declared = {dep for dep in STAGES[stage]["deps"] if dep.endswith(".py") or dep.startswith("src/")}
+    if stage == "report":  # what a reader is told of an arm is its module's first line
+        declared.remove("src/lgtm/arms")
     used = reached(ROOT / "stages" / f"{stage}.py")
     if stage in ("teacher_tailored", "distill", "rounds"):
         for arm in (ROOT / "src/lgtm/arms").glob("[!_]*.py"):

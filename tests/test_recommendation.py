@@ -3,10 +3,10 @@
 import pytest
 
 from lgtm.report.recommendation import NOTHING, WARM_STUDENT, choose, next_steps, recommend
-from lgtm.report.verdicts import pairs, starts
+from lgtm.report.verdicts import pairs, reversed_interval, starts
 
 ARMS = ("ce", "kd", "control", "tailored")
-COMPUTE = {"ce": 1.0, "kd": 1.0, "control": 4.4, "tailored": 4.9, "online": 13.0, "filtered": 1.5}
+COMPUTE = {"ce": 1.0, "kd": 1.0, "control": 4.4, "tailored": 4.9, "online": 13.0, "filtered": 1.5, "kd_train": 1.0}
 CLEAR, UNCLEAR = 0.01, 0.03  # half of an interval
 
 
@@ -54,13 +54,17 @@ def run(better=(), worse=(), gains=ARMS, arms=ARMS, *, chance=(), n=3, harms=(),
     }
 
 
-def validity(errs=0.2, influence=0.82, confidence=0.73, flips=0.2, ahead=None):
+def validity(errs=0.2, influence=0.82, confidence=0.73, flips=0.2, ahead=None, likelihood=0.77):
     def found(auc):
         return {"auc": value(auc)}
 
     return {
         "shares": {"mislabel": value(flips, 0), "teacher_error": value(errs, 0)},
-        "teacher_error": {"influence": found(influence), "confidence": found(confidence)} if errs else {},
+        "teacher_error": (
+            {"influence": found(influence), "confidence": found(confidence), "likelihood": found(likelihood)}
+            if errs
+            else {}
+        ),
         "influence_ahead": value(influence - confidence) if ahead is None else ahead,
     }
 
@@ -134,20 +138,31 @@ def test_why(settings, why):
     assert choose(run(**settings), "f1")[1] == why
 
 
+def on_transfer(**found):
+    """As validity, with the truth of transfer known too."""
+    measures, more = validity(), validity(**found)
+    measures["shares"]["teacher_error_transfer"] = more["shares"]["teacher_error"]
+    return measures | {
+        "teacher_error_transfer": more["teacher_error"],
+        "influence_ahead_transfer": more["influence_ahead"],
+    }
+
+
 def first_step(**found):
-    return next_steps(run() | {"validation": validity(**found)}, "f1")[0]
+    return next_steps(run() | {"validation": validity(**found)}, "f1", 0)[1]
 
 
 def test_tailoring_has_something_to_do_where_the_influence_finds_what_confidence_does_not():
     said = first_step()
     assert said.startswith(
         "The warmed-up teacher errs on 20.0 [20.0, 20.0] % of the train rows; a low influence finds them with AUC 82.0"
-        " [81.0, 83.0], the teacher's own confidence with 73.0 [72.0, 74.0]: tailoring has something to do;"
+        " [81.0, 83.0], the teacher's own confidence with 73.0 [72.0, 74.0], the student's probability of the teacher's"
+        " class with 77.0 [76.0, 78.0]: tailoring has something to do;"
     )
     assert "though these seeds do not show it" not in said
     assert "though these seeds do not show it" in first_step(ahead=value(0.01, UNCLEAR))
     assert "list `tailored`" not in said
-    assert next_steps(run(arms=("ce", "kd")), "f1")[0].endswith("list `tailored`.")
+    assert next_steps(run(arms=("ce", "kd")), "f1", 0)[1].endswith("list `tailored`.")
 
 
 def test_tailoring_may_do_harm_where_confidence_finds_more():
@@ -157,7 +172,7 @@ def test_tailoring_may_do_harm_where_confidence_finds_more():
 
 @pytest.mark.parametrize("errs", [0.0, 0.019])
 def test_a_teacher_that_hardly_errs_leaves_nothing_to_tailor(errs):
-    assert first_step(errs=errs).endswith("there is next to nothing to tailor.")
+    assert first_step(errs=errs).endswith("there is next to nothing to tailor in them.")
 
 
 def test_whose_truth_it_is():
@@ -166,19 +181,54 @@ def test_whose_truth_it_is():
 
 
 def test_what_tailoring_has_to_be_compared_with():
-    _, absent, _ = next_steps(run(arms=("kd", "tailored")), "f1")
+    _, _, absent, _ = next_steps(run(arms=("kd", "tailored")), "f1", 0)
     assert absent.startswith("List `control` and `pooled` too:")
-    assert not any(step.startswith("List") for step in next_steps(run(arms=("ce", "kd")), "f1"))
+    assert not any(step.startswith("List") for step in next_steps(run(arms=("ce", "kd")), "f1", 0))
 
 
 def test_the_room_below_the_teacher():
     metrics = run()
-    assert "`kd` is behind its teacher on the test, +5.0 points [+4.0, +6.0]" in next_steps(metrics, "f1")[-1]
+    assert "`kd` is behind its teacher on the test, +5.0 points [+4.0, +6.0]" in next_steps(metrics, "f1", 0)[-1]
     metrics["behind_teacher"]["kd"] = {"f1": value(0.002)}
-    assert "a better teacher comes first" in next_steps(metrics, "f1")[-1]
+    assert "a better teacher comes first" in next_steps(metrics, "f1", 0)[-1]
 
 
 def test_all_of_it():
-    found = recommend(run(worse=["ce-kd"]), "f1")
+    found = recommend(run(worse=["ce-kd"]), "f1", 0)
     assert found["ship"] == "kd"
-    assert found["next"] == next_steps(run(), "f1")
+    assert found["next"] == next_steps(run(), "f1", 0)
+
+
+def test_each_role_is_judged_by_its_own_errors():
+    metrics = run() | {"validation": on_transfer(errs=0.3, influence=0.6, confidence=0.7)}
+    train, transfer = next_steps(metrics, "f1", 100)[1:3]
+    assert train == first_step()
+    assert transfer.startswith("The warmed-up teacher errs on 30.0 [30.0, 30.0] % of the transfer rows; a low")
+    assert "may do harm" in transfer
+    clean = next_steps(metrics | {"validation": on_transfer(errs=0.01, flips=0.0)}, "f1", 100)[2]
+    assert clean.endswith("% of the transfer rows: there is next to nothing to tailor in them.")
+
+
+def test_without_rows_that_have_no_label_they_are_the_first_thing_to_try():
+    with_train = run(arms=("kd", "kd_train"), better=["kd_train-kd"])
+    for metrics in (run(), with_train):
+        assert next_steps(metrics, "f1", 0)[0].startswith("The task has no rows without labels: ")
+        assert not any("no rows without labels" in step for step in next_steps(metrics, "f1", 10))
+    assert next_steps(run(), "f1", 10)[0].startswith("List `kd` and `kd_train`:")
+
+
+@pytest.mark.parametrize(
+    ("shown", "end"),
+    [
+        (dict(worse=["kd_train-kd"]), "+2.0 points [+1.0, +3.0], p 0.010: `kd` is better; more such rows may"),
+        (dict(better=["kd_train-kd"]), "−2.0 points [−3.0, −1.0], p 0.010: `kd` is worse; leave them out"),
+        (dict(), "−2.0 points [−5.0, +1.0], p 0.50: not distinguishable."),
+    ],
+)
+def test_what_the_rows_without_labels_bring(shown, end):
+    said = next_steps(run(arms=("kd", "kd_train"), **shown), "f1", 10)[0]
+    assert said.startswith(f"What the rows without labels bring, `kd` − `kd_train`: {end}")
+
+
+def test_a_single_seed_has_no_interval_to_turn_round():
+    assert reversed_interval(value(0.02, n=1)) == value(-0.02, n=1)

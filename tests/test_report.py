@@ -16,14 +16,24 @@ import yaml
 from lgtm import inputs
 from lgtm.config import read_yaml
 from lgtm.errors import UserError
+from lgtm.params import ARMS as ARMS_BY_NAME
+from lgtm.report import influence_plots, plots
 from lgtm.report import page as pages
-from lgtm.report import plots
 from lgtm.report.cautions import clean_feedback, differing, mixed_environments
-from lgtm.report.scores import join_scores, rank_samples, share_helpful, subset_losses
+from lgtm.report.scores import extremes, join_scores, rank_samples, share_helpful, subset_losses
 from lgtm.report.statistics import CORRELATION, SHARE, crossed_test, holm, interval, smallest_shown
-from lgtm.report.tables import by_round, headline, right_answers, select_cells, summarise, summarise_rounds
+from lgtm.report.tables import (
+    by_round,
+    headline,
+    right_answers,
+    select_cells,
+    summarise,
+    summarise_choices,
+    summarise_rounds,
+)
 from lgtm.report.text import escape, show, show_p
 from lgtm.report.verdicts import decisions, pairs, significance, verdict
+from stages import gathered
 from stages import report as stage
 from stages.artifacts import DATA, VALIDATION, cell, evaluation, later_rounds, read_curve, write_json
 from stages.gathered import read_predictions, read_results
@@ -31,12 +41,16 @@ from stages.gathered import read_predictions, read_results
 SEEDS, ARMS = [1, 2, 3], ["ce", "kd", "control", "tailored"]
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 MAJORITY = 0.52
-MEANS = {"warmup": 0.70, "ce": 0.74, "kd": 0.78, "control": 0.775, "tailored": 0.792, "online": 0.78, "dml": 0.78}
+MEANS = {"warmup": 0.70, "ce": 0.74, "kd": 0.78, "control": 0.775, "tailored": 0.792} | dict.fromkeys(
+    ("online", "dml", "pooled", "disagreeing", "crossfit", "kd_train"), 0.78
+)
 FIGURES = {"arms.png", "curves.png", "differences.png", "influence.png", "validation.png"}
 
 
-def write_workspace(root, seeds=SEEDS, arms=ARMS, parts=("test",), metrics=("accuracy",), flips=0.2, text_pair=False):
-    """Write what the report reads, with plausible numbers, for these seeds and arms."""
+def write_workspace(
+    root, seeds=SEEDS, arms=ARMS, parts=("test",), metrics=("accuracy",), flips=0.2, text_pair=False, transfer=0
+):
+    """Write what the report reads, with plausible numbers, for these seeds and arms, and so many rows of transfer."""
     random = np.random.default_rng(0)
     params = read_yaml(PARAMS) | {"seeds": list(seeds), "arms": list(arms)}
     (root / "params.yaml").write_text(yaml.safe_dump(params))
@@ -46,11 +60,15 @@ def write_workspace(root, seeds=SEEDS, arms=ARMS, parts=("test",), metrics=("acc
     train = _train(random, flips, text_pair)
     (root / DATA).mkdir(parents=True)
     train.to_parquet(root / DATA / "train.parquet")
+    unlabelled = _transfer(random, transfer, text_pair)
+    unlabelled.to_parquet(root / DATA / "transfer.parquet", index=False)
     rows = {"train": len(train), "feedback": 120, "selection": 150, "test": 1000}
     summary = {
         "roles": {role: {"rows": number, "groups": number // 2} for role, number in rows.items()},
         "crossing": {"groups": 0, "near_duplicates": {"test": 0, "selection": 0, "feedback": 0}},
         "label_noise": {"fraction": flips, "clean_roles": []},
+        "transfer": dict.fromkeys(("empty", "in_other_role", "group_held_out", "duplicates", "left_out"), 0)
+        | {"read": transfer, "rows": transfer},
     }
     write_json(root / DATA / "summary.json", summary)
     write_json(root / DATA / "task.json", {"labels": ["bad", "good"], "metrics": list(metrics), "majority": 1})
@@ -69,8 +87,11 @@ def write_workspace(root, seeds=SEEDS, arms=ARMS, parts=("test",), metrics=("acc
         scores = train[["sample_id"]].assign(
             influence=0.002 + 0.01 * noise[0] - 0.006 * planted, influence_label=0.015 * noise[1] - 0.02 * planted
         )
-        scores.to_parquet(root / cell(seed, "influence") / "influence.parquet")
-        write_json(root / VALIDATION / str(seed) / "validation.json", _validation(random, flips))
+        more = unlabelled[["sample_id"]].assign(
+            influence=0.03 + 0.02 * random.standard_t(3, size=transfer), influence_label=0.0
+        )
+        pd.concat([scores, more]).to_parquet(root / cell(seed, "influence") / "influence.parquet")
+        write_json(root / VALIDATION / str(seed) / "validation.json", _validation(random, flips, transfer > 0))
         _curve(root, random, metrics[0], 0.91, 400, 10, seed, "teacher")
         _curve(root, random, metrics[0], MEANS["warmup"], 120, 3, seed, "student")
         for arm in arms:
@@ -91,20 +112,28 @@ def write_evaluation(root, results, metric):
             said.drop(columns=["seed", "arm", "model"]).to_parquet(folder / f"{model}.parquet")
 
 
-def _validation(random, flips):
+def _transfer(random, rows, text_pair):
+    texts = [f"<i>unlabelled</i> number {n} | {'good' if random.random() < 0.5 else 'bad'}" for n in range(rows)]
+    table = pd.DataFrame({"sample_id": [f"transfer-{n}" for n in range(rows)], "text": texts}, dtype="str")
+    return table.assign(text_pair="another") if text_pair else table
+
+
+def _validation(random, flips, transfer):
     def found(auc):
         return {"auc": auc + 0.01 * random.normal(), "average_precision": 0.6, "share": flips}
 
     def losses(mean):
         return list(mean + 0.002 * random.normal(size=2))
 
-    return {
+    beyond = {"teacher_error_transfer": {"influence": found(0.8), "likelihood": found(0.6), "confidence": found(0.7)}}
+    shares = {"mislabel": flips, "teacher_error": 0.1} | ({"teacher_error_transfer": 0.3} if transfer else {})
+    return (beyond if transfer else {}) | {
         "mislabel": {
             score: found(auc) if flips else {}
             for score, auc in (("influence", 0.9), ("influence_per_unit", 0.92), ("likelihood", 0.95))
         },
         "teacher_error": {"influence": found(0.7), "likelihood": found(0.75), "confidence": found(0.8)},
-        "shares": {"mislabel": flips, "teacher_error": 0.1},
+        "shares": shares,
         "lds": {"correlation": 0.6 + 0.05 * random.normal(), "low": 0.4, "high": 0.8},
         "subsets": [{"influence": total, "losses": losses(0.3 - 0.01 * total)} for total in random.normal(size=12)],
         "nothing_dropped": losses(0.3),
@@ -252,7 +281,7 @@ def test_the_report(reported):
 
     assert list(summary) == ["of", "metric", "majority", "warm", *ARMS, "tailored-kd", "tailored-control", "ship"]
     assert summary["kd"] == round(100 * kd.mean(), 2)
-    assert metrics["influence"]["share_helpful"]["n"] == 3
+    assert {role: share["n"] for role, share in metrics["influence"]["share_helpful"].items()} == {"train": 3}
     mean, margin, p = map(float, re.split(" ± |, p ", summary["tailored-kd"].replace("−", "-")))
     assert p == pytest.approx(metrics["tests"]["tailored-kd"]["p_holm"], abs=0.005)
     assert mean == pytest.approx(100 * difference["mean"], abs=0.005)
@@ -284,11 +313,12 @@ def test_the_samples_are_the_extremes_with_their_texts(reported):
     assert page.count("planted flip; true:") >= (worst["label"] != worst["true_label"]).sum() > 0
 
 
-def test_a_planted_flip_is_a_label_that_is_not_true():
+def test_a_planted_flip_is_a_label_that_is_not_true_and_what_has_no_label_is_none():
     train = pd.DataFrame({"sample_id": ["a", "b"], "label": [1, 0], "true_label": [1, 1]})
-    scored = pd.DataFrame({"seed": [1, 1, 2, 2], "sample_id": ["b", "a", "a", "b"], "influence": [0.1, 0.2, 0.3, 0.4]})
-    joined = join_scores(scored, train)
-    assert joined["planted"].tolist() == [True, False, False, True]
+    scored = pd.DataFrame({"seed": [1, 1, 1, 2, 2], "sample_id": list("bcaab"), "influence": [0.1, 0.5, 0.2, 0.3, 0.4]})
+    joined = join_scores(scored, train, pd.DataFrame({"sample_id": ["c"]}))
+    assert joined["planted"].tolist() == [True, False, False, False, True]
+    assert joined["role"].tolist() == ["train", "transfer", "train", "train", "train"]
     assert joined["influence"].tolist() == scored["influence"].tolist()
 
 
@@ -312,24 +342,30 @@ def test_samples_are_ranked_by_their_mean_over_seeds():
     influence["h"] = influence["a"][::-1]
     scores = pd.DataFrame(
         [
-            {"seed": seed, "sample_id": sample, "influence": influence[sample][seed], "text": f"text of {sample}"}
+            {"seed": seed, "sample_id": sample, "influence": influence[sample][seed]}
             for seed in range(3)
             for sample in random.permutation(list(influence))
         ]
     )
-    naive = [
-        (sample, f"text of {sample}", values.mean(), sum(value > 0 for value in values))
-        for sample, values in influence.items()
-    ]
-    naive = sorted(naive, key=lambda row: -row[2])
-    found = rank_samples(scores)[["sample_id", "text", "influence", "helps"]]
+    roles = {sample: "transfer" if sample in "bdfh" else "train" for sample in influence}
+    train = pd.DataFrame({"sample_id": list("acegi"), "label": [1, 1, 0, 0, 1], "true_label": [1, 0, 0, 0, 1]})
+    scores = join_scores(scores, train, pd.DataFrame({"sample_id": list("bdfh")}))
+    naive = [(sample, values.mean(), sum(value > 0 for value in values)) for sample, values in influence.items()]
+    naive = sorted(naive, key=lambda row: -row[1])
+    found = rank_samples(scores)
     assert found["sample_id"].tolist() == [sample for sample, *_ in naive]
-    assert found["text"].tolist() == [text for _, text, *_ in naive]
-    assert found["influence"].tolist() == pytest.approx([mean for *_, mean, _ in naive])
+    assert found["influence"].tolist() == pytest.approx([mean for _, mean, _ in naive])
     assert found["helps"].tolist() == [helps for *_, helps in naive]
-    assert share_helpful(scores) == interval(
-        [np.mean([values[seed] > 0 for values in influence.values()]) for seed in range(3)], SHARE
-    )
+    assert found["role"].tolist() == [roles[sample] for sample, *_ in naive]
+    assert found.loc[found["planted"], "sample_id"].tolist() == ["c"]
+    own = {role: [sample for sample, *_ in naive if roles[sample] == role] for role in ("train", "transfer")}
+    most, least = extremes(found, 2)
+    assert most["sample_id"].tolist() == own["train"][:2] + own["transfer"][:2]
+    assert least["sample_id"].tolist() == own["train"][:-3:-1] + own["transfer"][:-3:-1]
+    assert share_helpful(scores) == {
+        role: interval([np.mean([influence[each][seed] > 0 for each in samples]) for seed in range(3)], SHARE)
+        for role, samples in own.items()
+    }
 
 
 def test_what_is_not_listed_leaves_no_trace(workspace, tmp_path):
@@ -350,7 +386,8 @@ def test_a_dropped_seed_and_arm_vanish_from_every_output(reports, tmp_path, monk
     relist(seeds=[1, 3], arms=["ce", "kd", "control"])
     stage.main()
     metrics, summary, page = read_reports()
-    assert "tailored" not in json.dumps(metrics) + json.dumps(summary) + page
+    # But for what the arm `control` is.
+    assert "tailored" not in json.dumps(metrics) + json.dumps(summary) + page.replace("control of `tailored`", "")
     assert all(values["n"] == 2 for arm in metrics["arms"].values() for values in arm.values())
     assert "Seeds: 1, 3;" in page
     assert "of 2 |" in page
@@ -484,7 +521,7 @@ def test_no_share_runs_past_100(workspace, undrawn):
     kd, validation = metrics["arms"]["kd"], metrics["validation"]
     shares = [kd[name] for name in ("accuracy", "matthews", "ece", "agreement")]
     shares += [validation["lds"], validation["teacher_error"]["confidence"]["auc"]]
-    for share in [*shares, metrics["influence"]["share_helpful"]]:
+    for share in [*shares, metrics["influence"]["share_helpful"]["train"]]:
         assert 0.9 < share["mean"] < share["high"] <= 1
         assert share["high"] - share["mean"] < share["mean"] - share["low"]
     assert not re.search(r", 1\d\d\.\d\]", page.replace(", 100.0]", ""))
@@ -847,17 +884,23 @@ def rewrite_summary(**changes):
 
 
 def test_clean_feedback_is_told_with_the_arms_that_had_it(workspace, undrawn):
-    workspace(arms=["kd", "control", "tailored", "online", "dml"])
+    workspace(arms=["kd", "control", "tailored", "online", "dml", "pooled", "disagreeing"])
     scored = {"student_scored": {"forward": 60, "backward": 6, "weights": 3}}
-    write_json(cell(2, "tailored", "teacher") / "cost.json", scored)
+    for arm in ("tailored", "disagreeing"):
+        write_json(cell(2, arm, "teacher") / "cost.json", scored)
     rewrite_summary(label_noise={"fraction": 0.2, "clean_roles": ["selection", "feedback"]})
     stage.main()
     page = read_reports()[2]
     assert (
         "**20 % of the train labels are planted flips, and none of the feedback labels. Only what follows the influence"
-        " (`tailored` and `online`) had those clean labels, which the other arms never saw: its gain includes them.**"
+        " or learns from the feedback rows (`tailored`, `online` and `pooled`) had those clean labels, which the other"
+        " arms never saw: its gain includes them.**"
     ) in first_lines(page)
     assert "Planted flips: 20 % of the labels of every role but\nselection and feedback and test." in page
+    # The folds of train are as noisy as it is: who follows them heard of no clean label.
+    relist(influence=read_yaml("params.yaml")["influence"] | {"folds": 5})
+    stage.main()
+    assert "feedback rows (`online` and `pooled`) had" in first_lines(read_reports()[2])
 
 
 @pytest.mark.parametrize(
@@ -937,3 +980,156 @@ def test_rounds_are_paired_by_seed_and_named_when_missing():
     assert found["differences"]["tailored-kd"]["2"]["mean"] == pytest.approx(0.02)
     with pytest.raises(UserError, match="no round 3 of kd, seed 1"):
         by_round(results, cells, ["kd"], 3, "accuracy")
+
+
+def test_the_rows_of_both_roles_are_told_apart(workspace):
+    workspace(transfer=900, arms=["kd"])
+    rewrite_summary(
+        transfer={
+            "read": 1500, "rows": 900, "empty": 2, "in_other_role": 0, "group_held_out": 0, "duplicates": 98,
+            "left_out": 500,
+        }
+    )  # fmt: skip
+    stage.main()
+    metrics, _, page = read_reports()
+    scores = pd.concat(pd.read_parquet(cell(seed, "influence") / "influence.parquet") for seed in SEEDS)
+    mean = scores.groupby("sample_id")["influence"].mean().sort_values(ascending=False)
+    own = {role: mean[mean.index.str.startswith(role)].index for role in ("train", "transfer")}
+    for title, ends in {
+        "### Most": {role: ids[:5] for role, ids in own.items()},
+        "### Least": {role: ids[:-6:-1] for role, ids in own.items()},
+    }.items():
+        lines = [line for line in page.split(title)[1].split("##")[0].splitlines() if "helps in" not in line]
+        lines = [line for line in lines if line.startswith("| ") and "---" not in line]
+        assert [line.split(" | ")[-4] for line in lines] == 5 * ["train"] + 5 * ["transfer"]
+        for line, sample in zip(lines, [*ends["train"], *ends["transfer"]], strict=True):
+            role, number = sample.split("-")
+            label = line.split(" | ")[-3]
+            if role == "train":
+                assert f"review&lt;/b&gt; {number} " in line
+                assert label.startswith(("bad", "good"))
+            else:
+                assert f"&lt;i&gt;unlabelled&lt;/i&gt; number {number} " in line
+                assert label == "–"
+    shares = metrics["influence"]["share_helpful"]
+    helpful = scores[scores["sample_id"].str.startswith("transfer")].groupby("sample_id")["influence"].apply(list)
+    assert shares["transfer"]["mean"] == pytest.approx(np.mean([np.array(values) > 0 for values in helpful]))
+    said = [f"{show(share)} % of the {role} rows" for role, share in shares.items()]
+    assert f"Under the warmed-up teacher,\n{' and '.join(said)} are above zero." in page
+    assert list(shares) == ["train", "transfer"]
+    assert "| transfer | 900 | – | – |" in page
+    assert (
+        "transfer: of 1,500 rows without labels, 900 are taught beside train; left out: 2 empty, 98 there before, 500"
+        " beyond `prepare.max_transfer`.\n"
+    ) in page
+
+
+def test_only_the_texts_that_are_shown_are_held(workspace, undrawn, monkeypatch):
+    workspace(transfer=600, arms=["kd"])
+    pieces = [pd.read_parquet(DATA / "train.parquet")[:700]] * 3
+    monkeypatch.setattr(gathered, "taught_chunks", lambda: iter(pieces))
+    assert len(gathered.read_texts(pd.Series(["train-3", "train-699"]))) == 2 * 3
+    assert [list(table) for table in gathered.read_taught()] == [["sample_id", "label", "true_label"], ["sample_id"]]
+    monkeypatch.undo()
+
+
+def test_the_figure_holds_the_roles_apart_and_draws_no_label_where_there_is_none():
+    random = np.random.default_rng(0)
+    scores = pd.DataFrame({"seed": 1, "influence": random.normal(size=90), "influence_label": random.normal(size=90)})
+    scores = scores.assign(role=["train"] * 60 + ["transfer"] * 30, planted=[True] * 20 + [False] * 70)
+    teacher, label = influence_plots.influence_figure(scores).axes
+    names = [text for _, text in zip(*teacher.get_legend_handles_labels(), strict=True)]
+    assert names == [
+        "train, labels as given (40)", "train, planted flips (20)", "transfer (30)"
+    ]  # fmt: skip
+    assert label.get_legend_handles_labels()[1] == names[:2]
+    means = [line.get_xdata()[0] for line in teacher.lines[:3]]
+    rows = [slice(20, 60), slice(0, 20), slice(60, 90)]
+    assert means == pytest.approx([scores["influence"][part].mean() for part in rows])
+
+
+def test_errors_on_transfer_stand_beside_those_on_train(reported):
+    reported(transfer=900, arms=("kd",))
+    metrics, _, page = read_reports()
+    validation = metrics["validation"]
+    contents = [json.loads((VALIDATION / str(seed) / "validation.json").read_text()) for seed in SEEDS]
+    errors = [content["teacher_error_transfer"] for content in contents]
+    found = interval([each["influence"]["auc"] for each in errors], SHARE)
+    assert validation["teacher_error_transfer"]["influence"]["auc"] == pytest.approx(found)
+    ahead = interval([each["influence"]["auc"] - each["confidence"]["auc"] for each in errors])
+    assert validation["influence_ahead_transfer"] == pytest.approx(ahead)
+    assert validation["influence_ahead"]["mean"] < 0 < validation["influence_ahead_transfer"]["mean"]
+    section = page.split("## Does the influence")[1]
+    assert f"| its errors on transfer | influence under the teacher | {show(found)} |" in section
+    train, transfer = (step for step in metrics["recommendation"]["next"] if step.startswith("The warmed-up teacher"))
+    assert "of the train rows; a low" in train
+    assert "of the transfer rows; a low influence finds them with AUC " + show(found) in transfer
+
+
+def choose(seed, arm, chosen, **selection):
+    write_json(cell(seed, arm, "student") / "choice.json", {"chosen": chosen, "selection": selection})
+
+
+def test_what_was_chosen_on_selection_and_what_chance_does_there(workspace, undrawn):
+    workspace(arms=["kd", "tailored"])
+    for seed, shares in zip(SEEDS, ((0.8, 0.7), (0.8, 0.9), (0.5, 0.5)), strict=True):
+        selection = {name: {"accuracy": share, "nll": 0.5} for name, share in zip(("0", "2"), shares, strict=True)}
+        choose(seed, "tailored", "2" if seed == 2 else "0", **selection)
+    stage.main()
+    metrics, _, page = read_reports()
+    assert list(metrics["choices"]) == ["tailored"]
+    choice = metrics["choices"]["tailored"]
+    assert choice["rows"] == 150
+    assert choice["seeds"]["2"] == {
+        "chosen": "2", "selection": {"0": {"accuracy": 0.8, "nll": 0.5}, "2": {"accuracy": 0.9, "nll": 0.5}}
+    }  # fmt: skip
+    expected = np.mean([np.sqrt(share * (1 - share) / 150) for share in (0.8, 0.9, 0.5)])
+    assert choice["standard_error"] == pytest.approx(expected)
+    section = page.split("## Choices of λ")[1].split("## Learning")[0]
+    assert (
+        f"`tailored`, on 150 rows, where chance alone moves a share of right answers by\n{100 * expected:.1f} poi"
+        in section
+    )
+    assert "| seed | chosen | λ 0 | λ 2 |" in section
+    assert "| 2 | 2 | 80.0 (0.500) | **90.0 (0.500)** |" in section
+    (cell(2, "tailored", "student") / "choice.json").unlink()
+    with pytest.raises(UserError, match=r"2/tailored/student/choice\.json"):
+        stage.main()
+
+
+def test_chance_is_at_its_widest_where_the_share_of_right_answers_is_not_known():
+    choice = {"chosen": "0", "selection": {"0": {"matthews": -0.1, "nll": 0.6}}}
+    assert summarise_choices({"tailored": {1: choice}}, 100)["tailored"]["standard_error"] == pytest.approx(0.05)
+
+
+def test_without_a_choice_there_is_no_section(reported):
+    reported()
+    metrics, _, page = read_reports()
+    assert metrics["choices"] == {}
+    assert "Choices" not in page
+
+
+def test_what_an_arm_is_and_which_teachers_have_no_row(workspace, undrawn):
+    workspace(arms=["kd", "crossfit", "tailored"])
+    for seed in SEEDS:
+        trained = {"teacher": {"forward": 300, "backward": 100, "weights": 9}}
+        write_json(cell(seed, "crossfit", "teacher") / "cost.json", trained)
+    stage.main()
+    students, teachers = read_reports()[2].split("## Teachers")
+    for arm in ("kd", "crossfit", "tailored"):
+        assert f"\n- `{arm}`: {ARMS_BY_NAME[arm].__doc__.splitlines()[0]}\n" in students
+    assert "- `ce`:" not in students
+    assert "\n`crossfit` trained teachers too, but kept what they said, not the networks.\nAny other arm" in teachers
+
+
+def test_the_rows_without_labels_have_their_verdict(workspace, undrawn, monkeypatch):
+    monkeypatch.setitem(MEANS, "kd_train", 0.7)
+    workspace(arms=["kd", "kd_train"], transfer=50)
+    stage.main()
+    metrics, _, page = read_reports()
+    difference = metrics["differences"]["kd_train-kd"]["accuracy"]
+    mean = (
+        f"{-100 * difference['mean']:+.1f} points [{-100 * difference['high']:+.1f}, {-100 * difference['low']:+.1f}]"
+    )
+    p = show_p(metrics["tests"]["kd_train-kd"]["p_holm"])
+    assert f"- What the rows without labels bring, `kd` − `kd_train`: {mean}, p {p}: `kd` is better;" in page

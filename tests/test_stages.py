@@ -31,6 +31,7 @@ from stages.artifacts import (
     LEADERBOARD,
     REPORTS,
     TAUGHT,
+    VALIDATION,
     cell,
     evaluation,
     read_json,
@@ -508,6 +509,26 @@ def test_retrained_students_are_judged_by_what_is_known_of_selection(monkeypatch
     validation.main(1)
     assert known["label"].tolist() != known["true_label"].tolist()
     assert judged == 4 * [known["true_label"].tolist()]
+
+
+def test_the_teachers_errors_are_looked_for_on_transfer_where_its_truth_is_known():
+    settings(validation__subsets=0, validation__removals=[])
+    validation.main(1)
+    found = read_json(VALIDATION / "1/validation.json")
+    assert set(found["shares"]) == {"mislabel", "teacher_error"}
+    transfer = read_role("transfer")
+    truth = np.random.default_rng(1).integers(2, size=len(transfer))
+    transfer.assign(true_label=truth).to_parquet(role_path("transfer"))
+    validation.main(1)
+    known = read_json(VALIDATION / "1/validation.json")
+    said = read_matrix(cell(1, "teacher") / "targets.parquet", "logits")[workspace.ROWS["train"] :]
+    influence = pd.read_parquet(cell(1, "influence") / "influence.parquet")["influence"][workspace.ROWS["train"] :]
+    wrong = said.argmax(-1) != truth
+    in_order = [low < high for low in influence[wrong] for high in influence[~wrong]]
+    errors = known.pop("teacher_error_transfer")
+    assert errors["influence"]["auc"] == pytest.approx(np.mean(in_order))
+    assert known["shares"].pop("teacher_error_transfer") == wrong.mean() > 0
+    assert known == found  # what is said of train stays
 
 
 def test_retrained_are_students_without_the_rows_that_influence_ranks(monkeypatch):

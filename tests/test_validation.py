@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lgtm.influence.validation import detection, known_errors, linear_datamodeling_score, random_subsets, without
+from lgtm.influence.validation import (
+    detection,
+    known_errors,
+    linear_datamodeling_score,
+    random_subsets,
+    teacher_errors,
+    without,
+)
 
 
 @pytest.fixture
@@ -100,3 +107,14 @@ def test_what_is_dropped_is_the_end_of_the_order(random):
     assert set(influence[~masks["most helpful"]]) == {15, 16, 17, 18, 19}
     assert set(influence[~masks["most harmful"]]) == {0, 1, 2, 3, 4}
     assert set(influence[~masks["random"]]) not in ({15, 16, 17, 18, 19}, {0, 1, 2, 3, 4})
+
+
+def test_the_teachers_errors_are_looked_for_on_rows_without_labels_too(random):
+    """What is found needs no label, and is the same as among labelled rows."""
+    truth = random.integers(2, size=60)
+    student, teacher = random.normal(size=(2, 60, 2))
+    influence = random.normal(size=60)
+    errors, share = teacher_errors(influence, student, teacher, truth)
+    labelled = known_errors(influence, influence, student, teacher, 1 - truth, truth)
+    assert errors == labelled["teacher_error"]
+    assert share == labelled["shares"]["teacher_error"] == np.mean(teacher.argmax(-1) != truth)

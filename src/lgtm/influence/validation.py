@@ -25,33 +25,44 @@ def known_errors(
 ) -> dict[str, dict[str, Any]]:
     """How well the influence finds the rows whose label, and those whose teacher, is not the truth.
 
-    Flips are looked for with the influence under the label, the teacher's errors with the influence under the teacher.
-    Beside each stands what needs no gradient: how likely the student thinks the label or the teacher's class, how sure
-    the teacher is. A row that the student has memorised has hardly any influence left, so that under the label is also
-    given per unit of its logits' gradient p − y. `shares`: how many there are to find, none or all too. Influences,
-    labels, truth: N; logits: N × C.
+    Flips are looked for with the influence under the label. Beside it stands what needs no gradient: how likely the
+    student thinks the label. A row that the student has memorised has hardly any influence left, so that under the
+    label is also given per unit of its logits' gradient p − y. Of the rest see teacher_errors. `shares`: how many there
+    are to find, none or all too. Influences, labels, truth: N; logits: N × C.
     """
-    taught = teacher_logits.argmax(-1)
-    flipped, wrong = labels != truth, taught != truth
+    flipped = labels != truth
     rows, student = np.arange(len(labels)), log_softmax(student_logits, axis=-1)
     gap = np.exp(student)
     gap[rows, labels] -= 1
     per_unit = influence_label / np.maximum(np.linalg.norm(gap, axis=-1), np.finfo(gap.dtype).eps)
-    likelihood = student[rows, labels]
-    confidence = log_softmax(teacher_logits, axis=-1).max(-1)
+    errors, share = teacher_errors(influence, student_logits, teacher_logits, truth)
     return {
         "mislabel": {
             "influence": detection(influence_label, flipped),
             "influence_per_unit": detection(per_unit, flipped),
-            "likelihood": detection(likelihood, flipped),
+            "likelihood": detection(student[rows, labels], flipped),
         },
-        "teacher_error": {
-            "influence": detection(influence, wrong),
-            "likelihood": detection(student[rows, taught], wrong),
-            "confidence": detection(confidence, wrong),
-        },
-        "shares": {"mislabel": float(flipped.mean()), "teacher_error": float(wrong.mean())},
+        "teacher_error": errors,
+        "shares": {"mislabel": float(flipped.mean()), "teacher_error": share},
     }
+
+
+def teacher_errors(
+    influence: np.ndarray, student_logits: np.ndarray, teacher_logits: np.ndarray, truth: np.ndarray
+) -> tuple[dict[str, Detection], float]:
+    """How well the influence under the teacher finds the rows on which the teacher is wrong, and their share.
+
+    Beside it stands what needs no gradient: how likely the student thinks the teacher's class, how sure the teacher is.
+    Influence, truth: N, the rows with a label or without; logits: N × C.
+    """
+    taught = teacher_logits.argmax(-1)
+    wrong = taught != truth
+    likelihood = log_softmax(student_logits, axis=-1)[np.arange(len(truth)), taught]
+    return {
+        "influence": detection(influence, wrong),
+        "likelihood": detection(likelihood, wrong),
+        "confidence": detection(log_softmax(teacher_logits, axis=-1).max(-1), wrong),
+    }, float(wrong.mean())
 
 
 def detection(scores: np.ndarray, flagged: np.ndarray) -> Detection:

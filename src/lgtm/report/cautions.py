@@ -62,18 +62,18 @@ def mixed_environments(different: dict[str, dict[str, str]]) -> list[str]:
     ]
 
 
-def clean_feedback(label_noise: dict[str, Any], followers: list[str]) -> list[str]:
+def clean_feedback(label_noise: dict[str, Any], heard: list[str]) -> list[str]:
     """That some arms had labels without planted noise.
 
-    label_noise: of prepare's summary; followers: the arms that follow the influence.
+    label_noise: of prepare's summary; heard: the arms that heard of the feedback labels.
     """
-    if not label_noise["fraction"] or "feedback" not in label_noise["clean_roles"] or not followers:
+    if not label_noise["fraction"] or "feedback" not in label_noise["clean_roles"] or not heard:
         return []
-    arms = listed(f"`{arm}`" for arm in followers)
+    arms = listed(f"`{arm}`" for arm in heard)
     return [
         f"{100 * label_noise['fraction']:g} % of the train labels are planted flips, and none of the feedback labels."
-        f" Only what follows the influence ({arms}) had those clean labels, which the other arms never saw: its gain"
-        " includes them."
+        f" Only what follows the influence or learns from the feedback rows ({arms}) had those clean labels, which the"
+        " other arms never saw: its gain includes them."
     ]
 
 

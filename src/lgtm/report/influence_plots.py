@@ -16,33 +16,43 @@ BINS = 61
 
 @rc_context(STYLE)
 def influence_figure(scores: pd.DataFrame) -> Figure:
-    """Distribution of the influence over train, under the warm teacher and under the label, flips apart.
+    """Distribution of the influence over train, flips apart, and transfer, under the warm teacher and under the label.
 
-    scores: seed, sample_id, influence, influence_label, planted (whether the label is a planted flip).
+    scores: seed, influence, influence_label, role, planted (whether the label is a planted flip); a row per sample and
+    seed. What has no label does not stand under the label.
     """
     figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
     figure.suptitle("Distillation influence", x=0.01, ha="left", fontweight="bold")
     figure.supylabel("share of the group, %", fontsize=9)
-    groups = {"labels as given": ~scores["planted"], "planted flips": scores["planted"]}
-    panels = {"influence": "Under the warmed-up teacher", "influence_label": "Under the label"}
-    for axes, (column, title) in zip(figure.subplots(1, 2), panels.items(), strict=True):
-        # Zero stands in the figure.
-        low, high = np.percentile([*scores[column], 0], [0.5, 99.5])
-        for (name, rows), colour in zip(groups.items(), (BLUE, VERMILION), strict=True):
-            if rows.any():
-                values = scores.loc[rows, column].clip(low, high)
-                label = f"{name} ({scores.loc[rows, 'sample_id'].nunique():,} samples)"
-                share = np.full(len(values), 100 / len(values))
-                bins = np.linspace(low, high, BINS)
-                axes.hist(values, bins, weights=share, histtype="stepfilled", color=colour, alpha=0.35)
-                axes.hist(values, bins, weights=share, histtype="step", color=colour, label=label)
-                axes.axvline(scores.loc[rows, column].mean(), color=colour, linestyle="--", linewidth=1.2)
+    train, seeds = scores["role"] == "train", scores["seed"].nunique()
+    labelled = {
+        "train, labels as given": (train & ~scores["planted"], BLUE),
+        "train, planted flips": (train & scores["planted"], VERMILION),
+    }
+    panels = {
+        "influence": ("Under the warmed-up teacher", labelled | {"transfer": (~train, GREEN)}),
+        "influence_label": ("Under the label", labelled),
+    }
+    subplots = figure.subplots(1, 2)
+    for axes, (column, (title, groups)) in zip(subplots, panels.items(), strict=True):
+        drawn = {name: (scores.loc[rows, column], colour) for name, (rows, colour) in groups.items() if rows.any()}
+        # Zero stands in the figure, and no group is cut for another's sake, however many rows that one has.
+        ends = np.array([[0, 0], *(np.percentile(values, [0.5, 99.5]) for values, _ in drawn.values())])
+        low, high = ends[:, 0].min(), ends[:, 1].max()
+        bins = np.linspace(low, high, BINS)
+        for name, (values, colour) in drawn.items():
+            label, share = f"{name} ({len(values) // seeds:,})", np.full(len(values), 100 / len(values))
+            inside = values.clip(low, high)
+            axes.hist(inside, bins, weights=share, histtype="stepfilled", color=colour, alpha=0.35)
+            axes.hist(inside, bins, weights=share, histtype="step", color=colour, label=label)
+            axes.axvline(values.mean(), color=colour, linestyle="--", linewidth=1.2)
         axes.axvline(0, color=BLACK, linewidth=1)
         axes.set(title=title, xlabel="← hurts    influence (nats per unit step)    helps →")
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=2)
+    figure.legend(*subplots[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
     caption(
         figure,
-        f"Pooled over {count(scores['seed'])}. Dashed: group means. The end bins hold all beyond them (0.5 %).",
+        f"Pooled over {count(scores['seed'])}; in brackets: samples. Dashed: group means. The end bins hold all beyond"
+        " them (at most 0.5 % of a group).",
     )
     return figure
 

@@ -105,17 +105,18 @@ def cost_table(costs: Metrics) -> str:
 
 
 def samples_table(samples: pd.DataFrame, labels: list[str], seeds: int) -> str:
-    """Samples with their texts and labels, as rank_samples orders them."""
+    """Samples in their order: sample_id, role, influence, helps, planted, text, [text_pair], label, true_label."""
     rows = [
         [
             _text(sample),
+            sample["role"],
             _label(sample, labels),
             f"{sample['influence']:+#.3g}".replace("-", "−"),
             f"{sample['helps']} of {seeds}",
         ]
         for _, sample in samples.iterrows()
     ]
-    return markdown_table(["text", "label", "influence", "helps in"], rows)
+    return markdown_table(["text", "role", "label", "influence", "helps in"], rows)
 
 
 def _text(sample: pd.Series) -> str:
@@ -124,19 +125,40 @@ def _text(sample: pd.Series) -> str:
 
 
 def _label(sample: pd.Series, labels: list[str]) -> str:
+    if sample["role"] == "transfer":
+        return ABSENT
     label = escape(labels[sample["label"]])
     if sample["planted"]:
-        return f"{label} (planted flip; true: {escape(labels[sample['true_label']])})"
+        # A number with a point where other rows have no truth.
+        return f"{label} (planted flip; true: {escape(labels[int(sample['true_label'])])})"
     return label
 
 
+def choice_table(choice: Metrics, official: str) -> str:
+    """What every λ gave on selection, by seed, the chosen one bold; choice: an arm's, of summarise_choices."""
+    seeds = choice["seeds"]
+    names = list(next(iter(seeds.values()))["selection"])
+    rows = [
+        [seed, found["chosen"], *(_given(found, name, official) for name in names)] for seed, found in seeds.items()
+    ]
+    return markdown_table(["seed", "chosen", *(f"λ {name}" for name in names)], rows)
+
+
+def _given(found: Metrics, name: str, official: str) -> str:
+    values = found["selection"][name]
+    shown = f"{100 * values[official]:.1f} ({values['nll']:.3f})"
+    return f"**{shown}**" if name == found["chosen"] else shown
+
+
 def roles_table(summary: dict[str, Any]) -> str:
-    """Rows and groups of every role."""
+    """Rows and groups of every role; transfer, where there is any, is not cut into groups."""
     near = summary["crossing"]["near_duplicates"]
     rows = [
         [role, f"{counts['rows']:,}", f"{counts['groups']:,}", f"{near[role]:,}" if role in near else ""]
         for role, counts in summary["roles"].items()
     ]
+    if summary["transfer"]["rows"]:
+        rows.append(["transfer", f"{summary['transfer']['rows']:,}", ABSENT, ABSENT])
     return markdown_table(["role", "rows", "groups", "nearly the same as a row of another role"], rows)
 
 

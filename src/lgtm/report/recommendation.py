@@ -4,13 +4,19 @@ from collections.abc import Iterable
 from typing import TypedDict
 
 from lgtm.report.names import WARMUP, Metrics
+from lgtm.report.scores import AHEAD
 from lgtm.report.statistics import FEWEST_SEEDS, Interval, exceeds
 from lgtm.report.text import listed, show, show_points
-from lgtm.report.verdicts import BASELINES, BETTER, MIXED, WORSE, decisions, with_p
+from lgtm.report.verdicts import BASELINES, BETTER, MIXED, WORSE, decisions, reversed_interval, with_p
 
 NOTHING, WARM_STUDENT = "nothing", "warm student"
-FEW_ERRORS = 0.02  # of the train rows: a teacher that errs on fewer leaves next to nothing to tailor
+FEW_ERRORS = 0.02  # of the rows: a teacher that errs on fewer leaves next to nothing to tailor
 TAILORING = ("tailored", "tilted", "online")  # the arms that move what the teacher says along the influence
+
+NO_TRANSFER = (
+    "The task has no rows without labels: if there are texts of the same kind, give them to the teacher to speak on"
+    " first (`transfer` in the task's card)."
+)
 
 
 class Recommendation(TypedDict):
@@ -21,10 +27,13 @@ class Recommendation(TypedDict):
     next: list[str]
 
 
-def recommend(metrics: Metrics, official: str) -> Recommendation:
-    """What a practitioner should do after this run; metrics: all that reports/metrics.json has besides."""
+def recommend(metrics: Metrics, official: str, transfer: int) -> Recommendation:
+    """What a practitioner should do after this run.
+
+    metrics: all that reports/metrics.json has besides; transfer: the number of rows without labels.
+    """
     ship, why = choose(metrics, official)
-    return {"ship": ship, "why": why, "next": next_steps(metrics, official)}
+    return {"ship": ship, "why": why, "next": next_steps(metrics, official, transfer)}
 
 
 def choose(metrics: Metrics, official: str) -> tuple[str, str]:
@@ -94,10 +103,13 @@ def _difference(compared: Metrics, a: str, b: str, official: str) -> str:
     return f"{show_points(compared['differences'][name][official])}{with_p(compared['tests'].get(name))}"
 
 
-def next_steps(metrics: Metrics, official: str) -> list[str]:
-    """What is worth trying next, each with the figures that say so."""
-    arms = metrics["arms"]
-    steps = [_tailoring(metrics["validation"], arms)]
+def next_steps(metrics: Metrics, official: str, transfer: int) -> list[str]:
+    """What is worth trying next, each with the figures that say so where there are any; transfer: as of recommend."""
+    arms, validity = metrics["arms"], metrics["validation"]
+    steps = [
+        _unlabelled(metrics, official) if transfer else NO_TRANSFER,
+        *(_tailoring(validity, errors, arms) for errors in AHEAD if errors in validity["shares"]),
+    ]
     absent = [f"`{arm}`" for arm in BASELINES if arm not in arms]
     if absent and any(arm in arms for arm in TAILORING):
         steps.append(
@@ -108,18 +120,39 @@ def next_steps(metrics: Metrics, official: str) -> list[str]:
     return [*steps, _room(student, metrics["behind_teacher"][student][official])]
 
 
-def _tailoring(validity: Metrics, arms: Iterable[str]) -> str:
-    """Whether there is something to tailor, as docs/results.md found it ("When to try it")."""
-    share, found = validity["shares"]["teacher_error"], validity["teacher_error"]
-    errs = f"The warmed-up teacher errs on {show(share)} % of the train rows"
-    if validity["shares"]["mislabel"]["mean"] == 0:
+def _unlabelled(metrics: Metrics, official: str) -> str:
+    """What the rows without labels bring: kd against kd_train, which is pairs' difference the other way round."""
+    name = "kd_train-kd"
+    if name not in metrics["differences"]:
+        return "List `kd` and `kd_train`: what lies between them is what the rows without labels bring."
+    difference = reversed_interval(metrics["differences"][name][official])
+    said = f"What the rows without labels bring, `kd` − `kd_train`: {show_points(difference)}"
+    said += with_p(metrics["tests"].get(name))
+    decision = decisions(metrics, official)[name]
+    if decision == WORSE:
+        return f"{said}: `kd` is better; more such rows may bring more."
+    if decision == BETTER:
+        return f"{said}: `kd` is worse; leave them out, or see whether they are texts of the same kind."
+    return f"{said}: {decision}."
+
+
+def _tailoring(validity: Metrics, errors: str, arms: Iterable[str]) -> str:
+    """Whether there is something to tailor, as docs/results.md found it ("When to try it").
+
+    errors: the teacher's, on train or on transfer.
+    """
+    share, found = validity["shares"][errors], validity[errors]
+    role = "train" if errors == "teacher_error" else "transfer"
+    errs = f"The warmed-up teacher errs on {show(share)} % of the {role} rows"
+    if role == "train" and validity["shares"]["mislabel"]["mean"] == 0:
         errs += ", by the labels as given"
     if share["mean"] < FEW_ERRORS or not found:
-        return f"{errs}: there is next to nothing to tailor."
-    ahead = validity["influence_ahead"]
+        return f"{errs}: there is next to nothing to tailor in them."
+    ahead = validity[AHEAD[errors]]
     said = (
         f"{errs}; a low influence finds them with AUC {show(found['influence']['auc'])}, the teacher's own confidence"
-        f" with {show(found['confidence']['auc'])}"
+        f" with {show(found['confidence']['auc'])}, the student's probability of the teacher's class with"
+        f" {show(found['likelihood']['auc'])}"
     )
     if ahead["mean"] <= 0:
         return f"{said}: tailoring has little to go by and may do harm; leave it, or lower `lambda`."

@@ -1,4 +1,4 @@
-"""The influence's scores: over the train samples, and against what is known and what retraining says."""
+"""The influence's scores: over the rows that are taught, and against what is known and what retraining says."""
 
 import numpy as np
 import pandas as pd
@@ -7,19 +7,30 @@ from lgtm.report.names import Metrics
 from lgtm.report.statistics import CORRELATION, SHARE, Interval, interval
 from lgtm.report.tables import intervals
 
+# By errors of the teacher: what validity calls the lead of the influence in finding them.
+AHEAD = {"teacher_error": "influence_ahead", "teacher_error_transfer": "influence_ahead_transfer"}
 
-def join_scores(scores: pd.DataFrame, train: pd.DataFrame) -> pd.DataFrame:
-    """Influence per seed and sample (seed, sample_id, influence, influence_label) with the samples' columns.
 
-    Adds `planted`: whether the label is not the true one.
+def join_scores(scores: pd.DataFrame, train: pd.DataFrame, transfer: pd.DataFrame) -> pd.DataFrame:
+    """Influence per seed and sample (seed, sample_id, influence, influence_label), with `role` and `planted`.
+
+    train: sample_id, label, true_label; transfer: sample_id. planted: whether a label is not the true one; no text,
+    because there may be a million rows in every seed.
     """
-    joined = scores.merge(train, on="sample_id", validate="many_to_one")
-    return joined.assign(planted=joined["label"] != joined["true_label"])
+    flips = {"train": train["label"] != train["true_label"], "transfer": False}
+    rows = [
+        pd.DataFrame({"sample_id": ids["sample_id"], "role": pd.Categorical([role] * len(ids), list(flips))}).assign(
+            planted=flips[role]
+        )
+        for role, ids in {"train": train, "transfer": transfer}.items()
+    ]
+    return scores.merge(pd.concat(rows), on="sample_id", validate="many_to_one")
 
 
-def share_helpful(scores: pd.DataFrame) -> Interval:
-    """Over seeds: the share of samples with an influence above zero; scores: of join_scores."""
-    return interval(scores["influence"].gt(0).groupby(scores["seed"]).mean(), SHARE)
+def share_helpful(scores: pd.DataFrame) -> dict[str, Interval]:
+    """By role, over seeds: the share of samples with an influence above zero; scores: of join_scores."""
+    shares = scores["influence"].gt(0).groupby([scores["role"], scores["seed"]]).mean()
+    return {role: interval(values, SHARE) for role, values in shares.groupby("role")}
 
 
 def removal_changes(found: dict[int, Metrics]) -> pd.DataFrame:
@@ -55,10 +66,11 @@ def validity(found: dict[int, Metrics], changes: pd.DataFrame) -> Metrics:
 
     found: by seed, what the validation stage wrote; changes: of removal_changes. What was not measured is left out; a
     seed without errors to find does not count, but in `shares`, how many there are. influence_ahead: by how much its
-    AUC for the teacher's errors is above that of the teacher's own confidence, paired by seed.
+    AUC for the teacher's errors is above that of the teacher's own confidence, paired by seed. teacher_error is about
+    train; teacher_error_transfer and influence_ahead_transfer are there where the truth of transfer is known.
     """
     first, *_ = found.values()
-    measures: Metrics = {errors: {} for errors in ("mislabel", "teacher_error")}
+    measures: Metrics = {errors: {} for errors in first["shares"]}
     for errors, scores in measures.items():
         for score in first[errors]:
             measured = pd.DataFrame([values[errors][score] for values in found.values() if values[errors][score]])
@@ -67,9 +79,10 @@ def validity(found: dict[int, Metrics], changes: pd.DataFrame) -> Metrics:
     measures["shares"] = {
         errors: interval([values["shares"][errors] for values in found.values()], SHARE) for errors in first["shares"]
     }
-    errs = [values["teacher_error"] for values in found.values() if values["teacher_error"]["influence"]]
-    if errs:
-        measures["influence_ahead"] = interval([each["influence"]["auc"] - each["confidence"]["auc"] for each in errs])
+    for errors, ahead in AHEAD.items():
+        errs = [values[errors] for values in found.values() if errors in values and values[errors]["influence"]]
+        if errs:
+            measures[ahead] = interval([each["influence"]["auc"] - each["confidence"]["auc"] for each in errs])
     if "lds" in first:
         measures["lds"] = interval([values["lds"]["correlation"] for values in found.values()], CORRELATION)
         measures["lds_by_seed"] = {
@@ -88,7 +101,22 @@ def validity(found: dict[int, Metrics], changes: pd.DataFrame) -> Metrics:
 
 
 def rank_samples(scores: pd.DataFrame) -> pd.DataFrame:
-    """One row per sample with its mean influence over seeds, the most helpful first, and in how many seeds it helps."""
+    """One row per sample with its mean influence over seeds, the most helpful first, and in how many seeds it helps.
+
+    scores: of join_scores. Returns sample_id, role, planted, influence, helps.
+    """
     by_sample = scores.assign(helps=scores["influence"] > 0).groupby("sample_id", sort=True)
-    samples = by_sample.first().assign(influence=by_sample["influence"].mean(), helps=by_sample["helps"].sum())
+    samples = by_sample[["role", "planted"]].first()
+    samples = samples.assign(influence=by_sample["influence"].mean(), helps=by_sample["helps"].sum())
     return samples.sort_values("influence", ascending=False, kind="stable").reset_index()
+
+
+def extremes(ranked: pd.DataFrame, shown: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The `shown` most helpful samples of every role, train's first, and the least helpful, these from the lowest on.
+
+    ranked: of rank_samples. By role, because the many rows of the one would leave none of the other.
+    """
+    most, least = (
+        order.groupby("role").head(shown).sort_values("role", kind="stable") for order in (ranked, ranked[::-1])
+    )
+    return most, least

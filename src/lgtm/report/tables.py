@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from lgtm.errors import UserError
@@ -157,6 +158,28 @@ def summarise_rounds(rounds: pd.DataFrame, metric: str) -> Metrics:
             f"{a}-{b}": {str(n): paired_difference(table[a, n], table[b, n]) for n in numbers} for a, b in pairs(arms)
         },
     }
+
+
+def summarise_choices(choices: dict[str, dict[int, Metrics]], rows: int) -> Metrics:
+    """The choices that arms made on selection, with how many rows these rest on and what chance there does alone.
+
+    choices: by arm and seed, what distill wrote (chosen, selection). standard_error: of a share of right answers among
+    so many rows (binomial, a fraction): at the accuracy that was chosen, mean over seeds; where accuracy is not
+    measured, at a half, where it is widest.
+    """
+    return {
+        arm: {
+            "rows": rows,
+            "standard_error": float(np.mean([_standard_error(found, rows) for found in seeds.values()])),
+            "seeds": {str(seed): found for seed, found in seeds.items()},
+        }
+        for arm, seeds in choices.items()
+    }
+
+
+def _standard_error(choice: Metrics, rows: int) -> float:
+    share = choice["selection"][choice["chosen"]].get("accuracy", 0.5)
+    return (share * (1 - share) / rows) ** 0.5
 
 
 def summarise_cost(costs: dict[str, list[list[tuple[str, Cost]]]]) -> Metrics:

@@ -56,6 +56,13 @@ def _decide(difference: Interval, test: Metrics) -> str:
     return EVEN
 
 
+def reversed_interval(difference: Interval) -> Interval:
+    """Of a − b, that of b − a."""
+    if difference["low"] is None:
+        return difference | {"mean": -difference["mean"]}
+    return difference | {"mean": -difference["mean"], "low": -difference["high"], "high": -difference["low"]}
+
+
 def significance(students: pd.DataFrame, right: pd.DataFrame, compared: list[tuple[str, str]]) -> dict[str, Metrics]:
     """A test per comparison a-b of students: what metrics.json has as `tests`. None below three seeds.
 
