@@ -134,8 +134,8 @@ NETWORK = {"config": {"model_type": "bert"}, "learning_rate": 1e-3}
 @pytest.mark.parametrize(
     ("teacher", "message"),
     [
-        ({"learning_rate": 1e-3}, "teacher: give either a checkpoint, a classifier or a config"),
-        (NETWORK | {"checkpoint": "checkpoints/x"}, "teacher: give either a checkpoint, a classifier or a config"),
+        ({"learning_rate": 1e-3}, "teacher: give one of checkpoint, classifier, config, mean and predictions"),
+        (NETWORK | {"checkpoint": "checkpoints/x"}, "teacher: give one of checkpoint, classifier, config, mean and predictions"),
         (NETWORK | {"layers": [0]}, "layers go with a checkpoint"),
         ({"checkpoint": "bert-base-uncased", "learning_rate": 1e-3}, "needs the revision"),
         ({"checkpoint": "a/b", "revision": "main", "learning_rate": 1e-3}, "needs the revision .* 40 digits"),
