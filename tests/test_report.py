@@ -1097,6 +1097,23 @@ def test_what_was_chosen_on_selection_and_what_chance_does_there(workspace, undr
         stage.main()
 
 
+def test_the_teacher_of_an_arm_with_a_choice_is_the_one_that_was_chosen(workspace):
+    workspace(arms=["kd", "tailored"])
+    for seed in SEEDS:
+        choose(seed, "tailored", "2", **{"0": {"accuracy": 0.7, "nll": 0.5}, "2": {"accuracy": 0.8, "nll": 0.5}})
+        teacher = cell(seed, "tailored", "teacher")
+        (teacher / "trials/2").mkdir(parents=True)
+        (teacher / "live").rename(teacher / "trials/2/live")
+        for folder in (teacher / "trials/2", teacher / "trials/0"):
+            write_json(folder / "config.json", {})
+            write_json(folder / "environment.json", {"torch": folder.name})
+    cells = select_cells(read_results(SEEDS, ["kd", "tailored"]), SEEDS, ["kd", "tailored"])
+    curves = gathered.read_curves(cells, SEEDS, ["kd", "tailored"], "accuracy")
+    assert set(curves.query("phase == 'Teachers of the arms'")["arm"]) == {"tailored"}
+    made = gathered.read_environments(SEEDS, ["kd", "tailored"])
+    assert made == {(seed, "tailored/teacher"): {"torch": "2"} for seed in SEEDS}
+
+
 def test_chance_is_at_its_widest_where_the_share_of_right_answers_is_not_known():
     choice = {"chosen": "0", "selection": {"0": {"matthews": -0.1, "nll": 0.6}}}
     assert summarise_choices({"tailored": {1: choice}}, 100)["tailored"]["standard_error"] == pytest.approx(0.05)

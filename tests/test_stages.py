@@ -529,6 +529,11 @@ def test_the_teachers_errors_are_looked_for_on_transfer_where_its_truth_is_known
     assert errors["influence"]["auc"] == pytest.approx(np.mean(in_order))
     assert known["shares"].pop("teacher_error_transfer") == wrong.mean() > 0
     assert known == found  # what is said of train stays
+    train = read_role("train")
+    flipped = train["label"] != train["true_label"]
+    scores = pd.read_parquet(cell(1, "influence") / "influence.parquet")["influence_label"][: len(train)]
+    in_order = [low < high for low in scores[flipped] for high in scores[~flipped]]
+    assert found["mislabel"]["influence"]["auc"] == pytest.approx(np.mean(in_order))
 
 
 def test_retrained_are_students_without_the_rows_that_influence_ranks(monkeypatch):
