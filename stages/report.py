@@ -12,8 +12,6 @@ from stages import gathered
 from stages.artifacts import REPORTS, read_summary, read_task, write_figures, write_json
 
 FIGURES = REPORTS / "figures"
-# They ask for the scored student's logits, and for nothing that tells of the feedback labels.
-STUDENT_ALONE = ("control", "disagreeing", "sure_unsure")
 
 
 def main() -> None:
@@ -95,6 +93,5 @@ def heard_feedback(arm: str, costs: list[list[tuple[str, dict]]], params: Params
     """
     if arm in CO_TRAINED:
         return ARMS[arm].co_training(getattr(params.teacher_tailored, arm)).influence is not None
-    if params.influence.folds or arm in STUDENT_ALONE:
-        return arm == "pooled"
-    return arm == "pooled" or any(network == "student_scored" for seed in costs for network, _ in seed)
+    scored = any(network == "student_scored" for seed in costs for network, _ in seed)
+    return arm == "pooled" or (scored and not params.influence.folds)

@@ -135,7 +135,7 @@ NETWORK = {"config": {"model_type": "bert"}, "learning_rate": 1e-3}
     ("teacher", "message"),
     [
         ({"learning_rate": 1e-3}, "teacher: give one of checkpoint, classifier, config, mean and predictions"),
-        (NETWORK | {"checkpoint": "checkpoints/x"}, "teacher: give one of checkpoint, classifier, config, mean and predictions"),
+        (NETWORK | {"checkpoint": "checkpoints/x"}, "teacher: give one of checkpoint, classifier, config, mean and "),
         (NETWORK | {"layers": [0]}, "layers go with a checkpoint"),
         ({"checkpoint": "bert-base-uncased", "learning_rate": 1e-3}, "needs the revision"),
         ({"checkpoint": "a/b", "revision": "main", "learning_rate": 1e-3}, "needs the revision .* 40 digits"),
