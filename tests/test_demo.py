@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 
 from lgtm.config import parse, read_yaml
-from lgtm.data.demo import LABELS, Comparison, Contrast, GeneratorSettings, Remark, Report, generate, polarity, render
+from lgtm.data.demo import (
+    LABELS,
+    Comparison,
+    Contrast,
+    GeneratorSettings,
+    Remark,
+    Report,
+    generate,
+    polarity,
+    render,
+    unlabelled,
+)
 from lgtm.errors import UserError
 
 SETTINGS = {
@@ -67,6 +78,14 @@ def test_reviews_are_different_balanced_and_the_same_every_time():
     assert labels.count("positive") == 200
     assert all(first[split].equals(again[split]) for split in first)
     assert not first["train"].equals(other["train"])
+
+
+def test_the_shipped_card_has_more_new_texts_without_a_label_than_with_one():
+    """Else the transfer set could bring nothing; a drawn review that is known is left out later."""
+    settings = GeneratorSettings(**read_yaml("tasks/demo/task.yaml")["generated"])
+    known = {text for split in generate(settings).values() for text in split["text"]}
+    new = {text for piece in unlabelled(settings) for text in piece["text"]} - known
+    assert len(new) > settings.train
 
 
 @pytest.mark.parametrize(("length", "limit"), [(1, 0.7), (2, 0.93)])
