@@ -51,9 +51,9 @@ def later_rounds(seed: int, arm: str) -> Path:
 
 
 def role_path(role: str) -> Path:
-    """A role's table: sample_id, text, [text_pair], label, true_label, and part for test.
+    """A role's table: sample_id, text, [text_pair], label, true_label, group (a number), and part for test.
 
-    transfer may be empty, and has no label; true_label only where its rows were generated.
+    transfer may be empty, and has no label and no group; true_label only where its rows were generated.
     """
     return DATA / f"{role}.parquet"
 

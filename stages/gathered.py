@@ -16,7 +16,9 @@ from stages.artifacts import (
     chosen_teacher,
     evaluation,
     existing,
+    is_network,
     later_rounds,
+    member_folders,
     read_cost,
     read_curve,
     read_json,
@@ -44,9 +46,9 @@ def read_environments(seeds: list[int], arms: list[str]) -> dict[tuple[int, str]
             folders[seed, f"{arm}/teacher"] = _teacher(seed, arm)
             folders[seed, f"{arm}/student"] = cell(seed, arm, "student")
     paths = {
-        network: folder / "environment.json"
+        network: member_folders(folder)[0] / "environment.json"
         for network, folder in folders.items()
-        if (folder / "config.json").is_file()
+        if is_network(folder)
     }
     return {network: read_json(path) if path.is_file() else {} for network, path in paths.items()}
 

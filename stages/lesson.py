@@ -125,7 +125,7 @@ class Lesson:
         if name not in self.fresh:
             teacher = self._warmed_up(("train",), only, order, keep, description=f"{self.out}: {name}")
             self.fresh[name] = teacher.predict(TAUGHT, self.params.teacher_warmup.batch_size)
-            self._bear(teacher)
+            self.bear(teacher.costs())
         return self.fresh[name]
 
     def pooled_teacher(self) -> Targets:
@@ -157,11 +157,12 @@ class Lesson:
 
     def _spoken(self, teacher, roles: tuple[str, ...]) -> Targets:
         logits = teacher.predict(roles, self.params.teacher_tailored.retrain.batch_size)
-        self._bear(teacher)
+        self.bear(teacher.costs())
         return Targets(logits, teacher, roles)
 
-    def _bear(self, teacher) -> None:
+    def bear(self, costs: dict[str, dict[str, int]]) -> None:
+        """Add to what the arm has used."""
         from lgtm.networks.cost import added
 
-        for name, cost in teacher.costs().items():
+        for name, cost in costs.items():
             self.costs[name] = added([self.costs[name], cost]) if name in self.costs else cost

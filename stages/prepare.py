@@ -46,6 +46,7 @@ def main() -> None:
     if transfer["read"] and not transfer["rows"]:
         raise UserError(f"{folder / CARD}: transfer: every row is empty or stands in another role")
     roles = plant_noise(roles, card.label_noise, card.clean_roles, len(raw.labels), params.prepare.seed)
+    roles = {role: answered(frame, role, answers) for role, frame in roles.items()}
     summary |= {"transfer": transfer, "files": raw.files}
     summary["label_noise"] = {"fraction": card.label_noise, "clean_roles": card.clean_roles}
 
@@ -72,7 +73,7 @@ def main() -> None:
         truncated(rows, own, card.max_length) for rows in read_chunks(role_path("transfer"))
     )
     for role, frame in roles.items():
-        answered(frame, role, answers).to_parquet(role_path(role), index=False)
+        frame.to_parquet(role_path(role), index=False)
     write_json(DATA / "summary.json", summary)
     # Apart from the counts, which tell of the test: what trains depends on this, and not on them.
     majority = int(roles["train"]["label"].mode()[0])
@@ -178,6 +179,8 @@ def texts_of(frame: pd.DataFrame) -> list[str]:
 
 def truncated(frame: pd.DataFrame, tokenizer, max_length: int) -> int:
     """How many rows are longer than max_length tokens, and so will be cut."""
+    if frame.empty:
+        return 0
     pairs = frame["text_pair"].tolist() if "text_pair" in frame else None
     encoding = tokenizer(frame["text"].tolist(), pairs, return_length=True, verbose=False)
     return sum(length > max_length for length in encoding["length"])

@@ -45,7 +45,7 @@ def write_targets(arm: str, settings: ArmSettings, lesson: Lesson) -> None:
         columns["logits"] = targets.logits[rows]
         if targets.weights is not None:
             columns["weight"] = targets.weights.astype(np.float32)[rows]
-        if lesson.params.distill.hidden_weight:
+        if lesson.params.distill.hidden_weight and targets.hidden:
             columns["hidden"] = hidden_states(lesson, targets)[rows]
     sample_id: pd.Series = read_roles(targets.roles)["sample_id"].iloc[rows]
     write_table(lesson.out / "targets.parquet", sample_id.reset_index(drop=True), row=rows, **columns)
@@ -60,4 +60,7 @@ def hidden_states(lesson: Lesson, targets: Targets) -> np.ndarray:
     from stages.teachers import Teacher
 
     (network,) = (targets.teacher or Teacher(lesson.teacher)).networks
-    return network.predict(targets.roles, lesson.params.distill.batch_size, hidden=True)[1]
+    before = network.passes.total()["forward"]
+    hidden = network.predict(targets.roles, lesson.params.distill.batch_size, hidden=True)[1]
+    lesson.bear({"teacher": network.passes.total() | {"forward": network.passes.forward - before, "backward": 0}})
+    return hidden

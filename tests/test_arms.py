@@ -13,6 +13,8 @@ from scipy.special import softmax
 
 from lgtm.arms.shared.lesson import Targets
 from lgtm.arms.shared.weights import bounded_weights
+from lgtm.errors import UserError
+from lgtm.influence.folds import UNSEEN, assign_folds
 from lgtm.networks.losses import DistillationLoss, TailoringLoss
 from lgtm.params import ARM_SETTINGS, ARMS, load_params
 
@@ -37,7 +39,9 @@ class Lesson:
     @property
     def rows(self):
         texts = [f"text {row}" for row in range(10)]
-        return pd.DataFrame({"text": texts, "label": np.where(self.labelled, np.arange(10) % 2, -100)})
+        return pd.DataFrame(
+            {"text": texts, "label": np.where(self.labelled, np.arange(10) % 2, -100), "group": range(10)}
+        )
 
     def retrain(self, influence_weight, **asked):
         self.asked = {"influence_weight": influence_weight} | asked
@@ -188,6 +192,17 @@ def test_crossfit_hears_of_a_row_from_the_teacher_that_has_not_seen_it():
         np.testing.assert_allclose(said, number + 1, rtol=1e-6)
     probability = np.mean([softmax([level, 0.0, 0.0]) for level in (1, 2, 3)], axis=0)
     np.testing.assert_allclose(softmax(targets.logits[8]), probability, rtol=1e-6)
+
+
+def test_a_group_stands_in_one_fold_and_more_folds_than_groups_are_one_line():
+    rows = pd.DataFrame(
+        {"label": [0, 1] * 30 + [-100] * 3, "group": [*np.repeat(range(20), 3), np.nan, np.nan, np.nan]}
+    )
+    fold = assign_folds(rows, 4, seed=1)
+    assert list(fold[60:]) == [UNSEEN] * 3 and set(fold[:60]) == {0, 1, 2, 3}
+    assert (pd.Series(fold[:60]).groupby(rows["group"][:60]).nunique() == 1).all()
+    with pytest.raises(UserError, match="21 folds of train, whose groups and classes allow 20; set fewer"):
+        assign_folds(rows, 21, seed=1)
 
 
 def test_bagged_is_the_mean_of_as_many_teachers_that_have_seen_all_in_other_orders():

@@ -24,6 +24,17 @@ def home(tmp_path, monkeypatch):
     torch.use_deterministic_algorithms(False)
 
 
+def test_no_feedback_rows_where_the_folds_of_train_take_their_place(home):
+    from stages import prepare
+
+    params = tiny_project.settings()
+    tiny_project.edit(params, {"prepare.feedback": 0.0, "influence.folds": 2, "arms": ["kd"]})
+    (home / "params.yaml").write_text(yaml.safe_dump(params))
+    prepare.main()
+    assert not len(pd.read_parquet("work/data/feedback.parquet"))
+    assert json.loads(Path("work/data/summary.json").read_text())["roles"]["feedback"]["rows"] == 0
+
+
 def test_noise_is_everywhere_but_in_the_test_and_in_what_the_card_calls_clean(home):
     from stages import prepare
 

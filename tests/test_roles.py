@@ -64,7 +64,7 @@ def test_which_split_gives_which_role(official, expected):
         assert summary["roles"][role]["rows"] == len(roles[role])
     assert sum(map(len, roles.values())) == 100 * len(official)
     assert roles["test"]["part"].tolist() == ["test"] * len(roles["test"])
-    assert list(roles["train"].columns) == ["sample_id", "text", "label", "true_label"]
+    assert list(roles["train"].columns) == ["sample_id", "text", "label", "true_label", "group"]
     json.dumps(summary)
 
 
@@ -257,7 +257,7 @@ def test_no_premise_stands_in_two_roles():
         assert counts["in_crossing_group"] == 0
     assert summary["grouped_by"] == "premise"
     assert summary["crossing"]["groups"] == 0
-    assert list(roles["train"].columns) == ["sample_id", "text", "text_pair", "label", "true_label"]
+    assert list(roles["train"].columns) == ["sample_id", "text", "text_pair", "label", "true_label", "group"]
 
     alone = nli(1000).drop(columns="group")
     assert min(shared(assign_roles(task(train=alone), settings())[0]).values()) > 0.8

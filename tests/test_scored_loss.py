@@ -13,7 +13,7 @@ import yaml
 
 from lgtm.influence.identity import distillation_influence
 from lgtm.params import load_params
-from stages.artifacts import read_matrix
+from stages.artifacts import TAUGHT, read_matrix, read_roles
 
 CELL = Path("work/runs/1")
 # The smallest run of what follows, with an influence that is felt, and settings that are not the defaults.
@@ -90,13 +90,13 @@ def first(home):
 
 
 def expected_influence(temperature: float, hard_label_weight: float) -> np.ndarray:
-    train = pd.read_parquet("work/data/train.parquet")
+    taught = read_roles(TAUGHT)
     scores = CELL / "influence/influence.parquet"
     columns = [read_matrix(scores, "student_logits"), read_matrix(scores, "tangents")]
     columns.append(read_matrix(CELL / "teacher/targets.parquet", "logits"))
     return distillation_influence(
         *map(torch.tensor, columns),
-        torch.tensor(train["label"].to_numpy()),
+        torch.tensor(taught["label"].to_numpy()),
         temperature=temperature,
         hard_label_weight=hard_label_weight,
     ).numpy()

@@ -20,9 +20,11 @@ from stages import (
     evaluate_warmup,
     influence,
     prepare,
+    report,
     student_warmup,
     teacher_tailored,
     teacher_warmup,
+    validation,
 )
 from stages.artifacts import INIT, cell, evaluation, read_json, read_matrix, read_role, read_roles
 from stages.network import Network
@@ -103,6 +105,23 @@ def test_answers_of_the_same_teacher_give_the_same_student_byte_for_byte(home, a
     right = said["test"].argmax(-1) == read_role("test")["label"]
     assert found["teacher", "accuracy"] == pytest.approx(right.mean())
     assert ("teacher", "parameters") not in found and ("student", "parameters") in found
+
+
+def test_answers_are_reported_like_any_teacher(home):
+    run()
+    rows = pd.concat([read_role(role) for role in ROLES])
+    answers = pd.DataFrame(
+        {"id": rows["sample_id"], "said": ["fine" if "good" in text else "awful" for text in rows["text"]]}
+    )
+    answers.to_csv("tasks/tiny/answers.csv", index=False)
+    write_pair(predictions={"file": "answers.csv", "id": "id", "kind": "label", "label": "said", "smoothing": 0.1})
+    write_params(arms=["kd"], validation__subsets=0)
+    run()
+    validation.main(1)
+    report.main()
+    page = Path("reports/results.md").read_text()
+    assert "| student | " in page and "| teacher | 1," not in page
+    assert read_json(Path("reports/metrics.json"))["teachers"]["warmup"]["accuracy"]["mean"] == 1.0
 
 
 def test_what_another_process_asked_of_the_teacher_is_what_the_student_hears(home):

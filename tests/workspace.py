@@ -58,7 +58,7 @@ def write() -> None:
         if role == "test":
             frame["part"] = ["test"] * (rows // 2) + ["other"] * (rows // 2)
         if role == "transfer":
-            frame = frame.drop(columns=["label", "true_label"])
+            frame = frame.drop(columns=["label", "true_label", "group"])
         frame.to_parquet(role_path(role), index=False)
     task = {"labels": LABELS, "metrics": ["accuracy"], "max_length": 16, "majority": 0}
     write_json(role_path("train").parent / "task.json", task)
@@ -78,7 +78,7 @@ def table(role: str, rows: int, random: np.random.Generator) -> pd.DataFrame:
     truth = np.array([int(text.startswith("good")) for text in texts])
     labels = np.where(random.random(rows) < 0.3, 1 - truth, truth)
     ids = [f"{role}-{i}" for i in range(rows)]
-    return pd.DataFrame({"sample_id": ids, "text": texts, "label": labels, "true_label": truth})
+    return pd.DataFrame({"sample_id": ids, "text": texts, "label": labels, "true_label": truth, "group": range(rows)})
 
 
 def write_network(folder: Path, seed: int) -> None:

@@ -19,4 +19,4 @@ class Settings(ArmSettings):
 
 def teach(settings: Settings, lesson: Lesson) -> Targets:
     """The mean teacher's logits."""
-    return Targets(bagged(lesson, settings.teachers))
+    return Targets(bagged(lesson, settings.teachers), hidden=False)

@@ -19,4 +19,4 @@ class Settings(ArmSettings):
 
 def teach(settings: Settings, lesson: Lesson) -> Targets:
     """The cross-fitted logits."""
-    return Targets(crossfitted(lesson, settings.folds))
+    return Targets(crossfitted(lesson, settings.folds), hidden=False)

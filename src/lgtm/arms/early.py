@@ -13,4 +13,4 @@ class Settings(ArmSettings):
 
 def teach(settings: Settings, lesson: Lesson) -> Targets:
     """The logits of the same warm-up's checkpoint with the lowest NLL on selection; it is run once more for that."""
-    return Targets(lesson.fresh_teacher("early", keep="calibrated"))
+    return Targets(lesson.fresh_teacher("early", keep="calibrated"), hidden=False)

@@ -21,4 +21,5 @@ def teach(settings: Settings, lesson: Lesson) -> Targets:
     z = w − λ (1 − α) ṡ, whatever T is. With another base, w is what that says.
     """
     share = 1 - lesson.hard_label_weight
-    return Targets(settings.base_logits(lesson) - settings.lambda_ * share * lesson.tangents)
+    tilted = settings.base_logits(lesson) - settings.lambda_ * share * lesson.tangents
+    return Targets(tilted, hidden=settings.base == "warm")

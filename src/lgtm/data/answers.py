@@ -224,7 +224,8 @@ class _Classes:
 
     def _columns(self, piece: Piece) -> np.ndarray:
         values = np.full((len(piece.frame), len(self.labels)), np.nan)
-        present = [column for column in self.ids if piece.has(column)] if self.answers.top else []
+        may_lack = self.answers.top and not self.answers.columns  # a column that the card names has to be there
+        present = [column for column in self.ids if piece.has(column)] if may_lack else []
         for column in present or self.ids:
             values[:, self.ids[column]] = piece.numbers(column, "columns")
         return values

@@ -36,9 +36,9 @@ def assign_roles(raw: RawTask, settings: Settings) -> tuple[dict[str, pd.DataFra
     names it: who compares with published figures needs their rows. Empty rows are dropped. max_train applies before
     the cuts, max_selection and max_test at the end, so that they do not change the other roles.
 
-    Returns role -> table (sample_id, text, [text_pair], label, true_label, `part` in test alone, rows in raw order),
-    and a JSON-able summary: roles.<role>.{split, rows, classes, duplicates, conflicting_duplicates, groups,
-    in_crossing_group, empty, in_higher_role, group_in_higher_role, left_out}, grouped_by (a column or null) and
+    Returns role -> table (sample_id, text, [text_pair], label, true_label, group (a number), `part` in test alone, rows
+    in raw order), and a JSON-able summary: roles.<role>.{split, rows, classes, duplicates, conflicting_duplicates,
+    groups, in_crossing_group, empty, in_higher_role, group_in_higher_role, left_out}, grouped_by (a column or null) and
     crossing.{groups, near_duplicates}: groups that stand in several roles, rows nearly the same as one of another.
     Raises UserError for a role without rows and for a class without rows in train.
     """
@@ -226,7 +226,7 @@ def _require_classes(rows: pd.DataFrame, raw: RawTask, message: Callable[[str], 
 
 
 def _table(rows: pd.DataFrame, raw: RawTask) -> pd.DataFrame:
-    columns = [column for column in raw.splits["train"].columns if column != "group"]
+    columns = [*(column for column in raw.splits["train"].columns if column != "group"), "group"]
     if (rows["role"] == "test").any():
         columns.append("part")
     return rows[columns].reset_index(drop=True)

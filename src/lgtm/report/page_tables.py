@@ -163,10 +163,11 @@ def roles_table(summary: dict[str, Any]) -> str:
 
 
 def sizes_table(metrics: Metrics) -> str:
-    """Parameters of teacher and student."""
+    """Parameters of teacher and student; a file of answers has none."""
     models = {"teacher": metrics["teachers"][WARMUP], "student": metrics["warm_student"]}
     rows = [
         [name, f"{values['parameters']['mean']:,.0f}", f"{values['megabytes']['mean']:.1f}"]
         for name, values in models.items()
+        if "parameters" in values
     ]
     return markdown_table(["model", "parameters", "MB in fp32"], rows)

@@ -39,10 +39,10 @@ def recommend(metrics: Metrics, official: str, transfer: int) -> Recommendation:
 def choose(metrics: Metrics, official: str) -> tuple[str, str]:
     """The student to ship, and why: first what the verdicts say, then what costs least.
 
-    A student has to be shown above the majority class, and an arm better than the warm student that it starts from;
+    A student has to be shown above the majority class, and some arm better than the warm student that it starts from;
     where none is, the warm student. Of those, the arms that are better than the baseline (`kd` where it is listed);
-    where none is, the baseline, unless another is not shown to be worse and costs less: at equal compute `ce`, which
-    needs no teacher.
+    where none is, the baseline, though its own gain be not shown, unless another of those is not shown to be worse and
+    costs less: at equal compute `ce`, which needs no teacher.
     """
     warm, majority = metrics["warm_student"][official], metrics["majority"][official]
     if (seeds := warm["n"]) < FEWEST_SEEDS:

@@ -14,7 +14,8 @@ class Targets:
     """What a student is taught: logits (N × C; None for labels alone), and the teacher where the arm made a new one.
 
     roles: whose rows these are, one after another. kept: places of the rows that are taught, None for all of them.
-    weights: of the samples in the student's loss (N, mean 1); None for all alike. rows: how many distill's epochs go
+    weights: of the samples in the student's loss (N, mean 1); None for all alike. hidden: whether one network said all
+    of it, whose hidden states may be matched too. rows: how many distill's epochs go
     through, None for the rows that are taught; longer: a factor of that time; steps: of the optimizer, in its place.
     """
 
@@ -23,6 +24,7 @@ class Targets:
     roles: tuple[str, ...] = TAUGHT
     kept: np.ndarray | None = None
     weights: np.ndarray | None = None
+    hidden: bool = True
     rows: int | None = None
     longer: float = 1.0
     steps: int | None = None

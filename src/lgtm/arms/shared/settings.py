@@ -77,4 +77,4 @@ class Tailoring(Based):
         """One per weight, where several are given."""
         if isinstance(self.lambda_, list):
             for value in self.lambda_:
-                yield f"{value:g}", self.model_copy(update={"lambda_": value})
+                yield f"{value:.12g}", self.model_copy(update={"lambda_": value})
