@@ -81,7 +81,9 @@ class WarmStudent:
         self.seed, self.scored = seed, params.scored_loss
         self.folder = cell(seed, "student")
         self.train = read_role("train")
-        self.teacher_logits = torch.from_numpy(read_matrix(cell(seed, "teacher") / "targets.parquet", "logits"))
+        # What is known is of train; transfer's rows stand after its own.
+        said = read_matrix(cell(seed, "teacher") / "targets.parquet", "logits")[: len(self.train)]
+        self.teacher_logits = torch.from_numpy(said)
         validation = params.validation
         self.subsets = random_subsets(len(self.train), validation.subsets, validation.fraction, seed)
         self.losses = self.held_out_losses(VALIDATION / str(seed) / "validation.json")
@@ -92,7 +94,7 @@ class WarmStudent:
         if not retrained:
             raise UserError(f"{path}: no student was retrained; set validation.subsets and run dvc repro validation")
         scored = pd.read_parquet(existing(cell(self.seed, "influence") / "influence.parquet"), columns=["influence"])
-        summed = self.subsets @ scored["influence"].to_numpy(np.float64)
+        summed = self.subsets @ scored["influence"].to_numpy(np.float64)[: len(self.train)]
         if len(retrained) != len(summed) or not np.allclose(summed, [subset["influence"] for subset in retrained]):
             raise UserError(f"{path}: not of the subsets and scores that are here now; run dvc repro validation")
         return np.array([subset["losses"] for subset in retrained]).mean(-1)

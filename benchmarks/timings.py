@@ -38,7 +38,7 @@ def main() -> None:
 
 def seconds(seeds: list[int], arm: str) -> float | None:
     """Seconds that an arm took after the warm-ups and the influence, the mean over seeds; None where one is unknown."""
-    outputs = ("teacher/targets.parquet", "student/model.safetensors")
+    outputs = ("teacher/trials.json", "student/model.safetensors")
     cells = [read_seconds(cell(seed, arm) / output) for seed in seeds for output in outputs]
     return None if None in cells else round(sum(cells) / len(seeds), 2)
 
