@@ -156,7 +156,7 @@ def test_filtered_per_gap_asks_how_much_a_step_helps_for_its_length():
 
 @pytest.mark.parametrize(
     ("arm", "first"),
-    [("confident", 4), ("disagreeing", 6), ("sure_unsure", 4)],
+    [("confident", 4), ("disagreeing", 7), ("sure_unsure", 4)],
 )
 def test_the_other_selections_ask_the_teacher_and_the_student(arm, first):
     lesson = Lesson()
@@ -164,6 +164,7 @@ def test_the_other_selections_ask_the_teacher_and_the_student(arm, first):
     lesson.warm_logits[4, 0] = 8.0  # sure, and the student is not
     lesson.warm_logits[5, 0] = lesson.student_logits[5, 0] = 7.0  # both sure of the same
     lesson.warm_logits[6, 0], lesson.student_logits[6, 1] = 6.0, 6.0  # both sure, of different classes
+    lesson.student_logits[7, 0] = 12.0  # the student alone is sure: the teacher's mass lies where it puts none
     assert list(teach(arm, lesson, **BUDGET | {"keep": 1})[1].kept) == [first]
 
 

@@ -886,8 +886,8 @@ def rewrite_summary(**changes):
 def test_clean_feedback_is_told_with_the_arms_that_had_it(workspace, undrawn):
     workspace(arms=["kd", "control", "tailored", "online", "dml", "pooled", "disagreeing"])
     scored = {"student_scored": {"forward": 60, "backward": 6, "weights": 3}}
-    for arm in ("tailored", "disagreeing"):
-        write_json(cell(2, arm, "teacher") / "cost.json", scored)
+    write_json(cell(2, "tailored", "teacher") / "cost.json", scored)
+    write_json(cell(2, "disagreeing", "teacher") / "cost.json", {"student_asked": scored["student_scored"]})
     rewrite_summary(label_noise={"fraction": 0.2, "clean_roles": ["selection", "feedback"]})
     stage.main()
     page = read_reports()[2]
