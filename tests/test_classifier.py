@@ -100,7 +100,7 @@ def home(tmp_path, monkeypatch):
 
 def write_settings(teacher=None, **changes):
     params = tiny_project.settings()
-    tiny_project.edit(params, {"teacher_warmup.epochs": 0} | changes)
+    tiny_project.edit(params, {"teacher_warmup.epochs": 0, "arms": ["kd"]} | changes)
     Path("params.yaml").write_text(yaml.safe_dump(params))
     teacher = teacher or {"classifier": "checkpoints/mine", "learning_rate": 1e-3}
     Path("pairs/tiny.yaml").write_text(yaml.safe_dump(tiny_project.PAIR | {"teacher": teacher}))
