@@ -451,10 +451,10 @@ def test_a_template_that_changes_under_the_stage_is_noticed(workspace, undrawn, 
     monkeypatch.setattr(inputs, "_read", {})
     monkeypatch.setattr(pages, "TEMPLATES", shutil.copytree(pages.TEMPLATES, tmp_path / "templates"))
     stage.main()
-    assert inputs.altered({}) == []
+    assert inputs.altered() == []
     for template in sorted(pages.TEMPLATES.iterdir()):
         template.write_text("{{ task }}")
-        assert template in inputs.altered({})
+        assert template in inputs.altered()
 
 
 def test_one_seed_one_arm_no_flips(workspace):

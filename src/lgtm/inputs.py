@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 Digest = str
+STAGES = Path("stages")  # their scripts, in the project's folder
 _read: dict[Path, Digest] = {}
+_code: dict[Path, Digest] = {}
 
 
 def watch(path: Path) -> None:
@@ -17,21 +19,24 @@ def watch(path: Path) -> None:
     _read.setdefault(path.absolute(), digest(path))
 
 
-def altered(code: dict[Path, Digest]) -> list[Path]:
-    """Watched files and imported modules that are no longer as they were read.
+def watch_code() -> None:
+    """Remember the project's own Python files as they are now: call it before importing the stages.
 
-    code: of code_under, from before the imports. A module that was not imported may change at will.
+    What a process has remembered, its forks have too: they run what it imported.
     """
+    for folder in (STAGES, Path(__file__).parent):
+        for path in folder.absolute().rglob("*.py"):
+            if path not in _code:
+                _code[path] = digest(path)
+
+
+def altered() -> list[Path]:
+    """Watched files and imported modules that are no longer as they were read; a module not imported may change."""
     imported = {
         Path(module.__file__).absolute() for module in list(sys.modules.values()) if getattr(module, "__file__", None)
     }
-    before = _read | {path: known for path, known in code.items() if path in imported}
+    before = _read | {path: known for path, known in _code.items() if path in imported}
     return sorted(path for path, known in before.items() if not path.is_file() or digest(path) != known)
-
-
-def code_under(*folders: Path) -> dict[Path, Digest]:
-    """The Python files in these folders as they are now."""
-    return {path: digest(path) for folder in folders for path in folder.absolute().rglob("*.py")}
 
 
 def digest(path: Path) -> Digest:

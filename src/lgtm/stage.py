@@ -13,9 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lgtm.errors import UserError
-from lgtm.inputs import altered, code_under
+from lgtm.inputs import STAGES, altered, watch_code
 
-STAGES = Path("stages")
 OWN = ("lgtm", "stages")
 
 
@@ -32,12 +31,12 @@ def run() -> None:
     script, *options = sys.argv[1:] or ["--help"]
     if not (STAGES / f"{script}.py").is_file():
         sys.exit("usage: python -m lgtm.stage <script of stages/> [--seed 1 --arm kd]; dvc.yaml has the commands")
-    code = code_under(STAGES, Path(__file__).parent)
+    watch_code()
     try:
         main = importlib.import_module(f"stages.{script}").main
         arguments = _parse(main, script, options)
         _run_alone("-".join([script, *map(str, arguments.values())]), lambda: main(**arguments))
-        if changed := altered(code):
+        if changed := altered():
             raise UserError(f"{_shown(changed[0])}: changed while {script} ran with what it was before; run it again")
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] in OWN:

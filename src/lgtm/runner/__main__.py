@@ -1,0 +1,76 @@
+"""Run all cells that have to run, side by side, and leave what `dvc repro` leaves.
+
+PYTHONPATH=src python -m lgtm.runner --jobs 4
+"""
+
+import argparse
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from lgtm.errors import UserError
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(prog="lgtm.runner", description=__doc__.splitlines()[0])
+    parser.add_argument("targets", nargs="*", help="stages, as in dvc repro; none: all")
+    parser.add_argument("--jobs", type=int, help="cells at a time; without it as many as the machine carries")
+    options = parser.parse_args()
+    try:
+        alone(lambda: run(tuple(options.targets), options.jobs))
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("stopped; what is done is kept: run again to go on")
+
+
+def alone(work) -> None:
+    """Do the work unless it is done in this folder already. Raises UserError then."""
+    lock = Path(".locks/runner.lock")
+    lock.parent.mkdir(exist_ok=True)
+    try:
+        with FileLock(lock, timeout=0):
+            work()
+    except Timeout as error:
+        raise UserError("the cells of this folder are run already; wait for that or stop it") from error
+
+
+def run(targets: tuple[str, ...], jobs: int | None) -> None:
+    """Run the cells, so many at a time. Raises UserError where one fails."""
+    from lgtm.runner.graph import Graph
+    from lgtm.runner.local import run_cell
+    from lgtm.runner.schedule import run_cells
+    from lgtm.runner.view import View
+    from lgtm.runner.warm import WarmPython
+
+    # One thread each, also in what is started here: small networks gain nothing by more, and bytes depend on it.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    places = jobs or default_jobs()
+    graph = Graph(targets)
+    with ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(places))
+        # Where nothing has to run, nothing is imported.
+        warm = cache(lambda: stack.enter_context(WarmPython(Path.cwd())))
+        view = stack.enter_context(
+            View({name: stage.name.partition("@")[0] for name, stage in graph.stages.items()}, places)
+        )
+        progress = run_cells(graph, lambda name: pool.submit(run_cell, warm(), name), lambda: places, view)
+        view.conclude(progress)
+    if progress.failed:
+        names = ", ".join(outcome.name for outcome in progress.failed)
+        raise UserError(f"failed: {names}; left out for it: {', '.join(progress.left_out) or 'nothing'}")
+
+
+def default_jobs() -> int:
+    """As many as this process may use cores."""
+    return len(os.sched_getaffinity(0))
+
+
+if __name__ == "__main__":
+    main()

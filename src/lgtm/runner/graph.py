@@ -1,0 +1,138 @@
+"""DVC's graph of cells, its checks, and its lock file, read once.
+
+`dvc repro` reads params.yaml anew for every stage that it checks, and all of dvc.lock to change one stage in it: three
+seconds a cell where there are a hundred. Here the first is read once, and the entries of many cells are written together.
+"""
+
+import copy
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache, wraps
+from pathlib import Path
+
+import dvc.utils.serialize._yaml as dvc_yaml
+import networkx as nx
+from dvc.exceptions import DvcException
+from dvc.lock import LockBase
+from dvc.repo import Repo
+from dvc.repo.reproduce import get_active_graph, plan_repro
+from dvc.stage.serialize import to_lockfile
+from dvc.utils.serialize import modify_yaml
+
+from lgtm.errors import UserError, one_line
+
+Entry = dict  # of a cell in dvc.lock
+LOCK_FILE = "dvc.lock"
+
+
+class Graph:
+    """The cells of the current folder, named as DVC names them, as its files say when this is made.
+
+    targets: the stages that are wanted and what they need, as in `dvc repro`; none: all. Raises UserError with DVC's
+    reason where the folder is no project.
+    """
+
+    def __init__(self, targets: tuple[str, ...] = ()):
+        with dvc_errors():
+            _read_yaml_once()
+            self.repo = Repo(_wait_for_lock=True)
+            self.repo.lock = InLine(self.repo.lock, Path(self.repo.tmp_dir) / "in-line")
+            graph = get_active_graph(self.repo.index.graph)
+            wanted = [stage for target in targets for stage in self.repo.stage.collect(target)]
+            # In the order of `dvc repro`.
+            self.stages = {stage.addressing: stage for stage in plan_repro(graph, wanted or None)}
+        self.needs = {name: {other.addressing for other in graph[stage]} for name, stage in self.stages.items()}
+        self.followers = {name: len(nx.ancestors(graph, stage)) for name, stage in self.stages.items()}
+        self._locked: set[str] | None = None
+
+    def changed(self, name: str) -> bool:
+        """Whether the cell has to run, its inputs being what they are now."""
+        with dvc_errors(), self.repo.lock:
+            return self.stages[name].changed()
+
+    def reproduce(self, name: str) -> Entry | None:
+        """Run the cell as `dvc repro` does, run-cache and all, but write no dvc.lock; returns its entry there.
+
+        None where it is up to date. Raises UserError where it fails.
+        """
+        stage = self.stages[name]
+        with dvc_errors(), self.repo.lock, self.repo.scm_context(autostage=False, quiet=True):
+            return to_lockfile(stage)[name] if stage.reproduce() else None
+
+    def record(self, entries: Mapping[str, Entry]) -> None:
+        """Write cells' entries into dvc.lock, as `dvc repro` leaves it: new ones behind the others, in its order."""
+        with dvc_errors(), self.repo.lock, modify_yaml(LOCK_FILE) as lock:
+            lock.setdefault("schema", "2.0")
+            stages = lock.setdefault("stages", {})
+            if self._locked is None:
+                self._locked = set(stages)
+            stages.update(entries)
+            for name in self.stages:
+                if name in stages and name not in self._locked:
+                    stages[name] = stages.pop(name)
+
+
+class InLine(LockBase):
+    """DVC's lock, for processes that stand in line for it: its own asks again only every half a second."""
+
+    def __init__(self, lock: LockBase, line: Path):
+        super().__init__(line)
+        self._lock = lock
+        self._line: int | None = None
+
+    def lock(self) -> None:
+        """Wait for the others in line, then for DVC's lock."""
+        self._line = os.open(self._lockfile, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+        fcntl.flock(self._line, fcntl.LOCK_EX)
+        self._lock.lock()
+
+    def unlock(self) -> None:
+        """Give both back."""
+        self._lock.unlock()
+        os.close(self._line)
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether this process holds it."""
+        return self._lock.is_locked
+
+    def __enter__(self) -> None:
+        self.lock()
+
+    def __exit__(self, *error: object) -> None:
+        self.unlock()
+
+
+@cache
+def loaded() -> Graph:
+    """The whole graph of the current folder, read by the first who asks and by its forks no more."""
+    return Graph()
+
+
+@contextmanager
+def dvc_errors() -> Iterator[None]:
+    """DVC's errors as ours: one line."""
+    try:
+        yield
+    except DvcException as error:
+        raise UserError(one_line(error)) from error
+
+
+def _read_yaml_once() -> None:
+    """Let DVC parse a YAML text once: it is asked for params.yaml by every stage that it checks."""
+    if hasattr(dvc_yaml.parse_yaml, "__wrapped__"):
+        return
+    parse = dvc_yaml.parse_yaml
+    known: dict[str, dict] = {}
+
+    @wraps(parse)
+    def parse_once(text, path, typ="safe"):
+        if typ != "safe":
+            return parse(text, path, typ)
+        if text not in known:
+            known[text] = parse(text, path)
+        return copy.deepcopy(known[text])
+
+    dvc_yaml.parse_yaml = parse_once
