@@ -8,12 +8,13 @@ import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import cache
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from lgtm.errors import UserError
+
+WAITING = 1000  # threads, each of which waits for a cell, at most
 
 
 def main() -> None:
@@ -21,9 +22,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="lgtm.runner", description=__doc__.splitlines()[0])
     parser.add_argument("targets", nargs="*", help="stages, as in dvc repro; none: all")
     parser.add_argument("--jobs", type=int, help="cells at a time; without it as many as the machine carries")
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS", help="of Dask, whose workers run the cells (docs/clusters.md)"
+    )
+    parser.add_argument(
+        "--remote", help="DVC's remote between here and the workers, where they have clones of their own"
+    )
     options = parser.parse_args()
     try:
-        alone(lambda: run(tuple(options.targets), options.jobs))
+        alone(lambda: run(**vars(options)))
     except UserError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
@@ -41,8 +48,9 @@ def alone(work) -> None:
         raise UserError("the cells of this folder are run already; wait for that or stop it") from error
 
 
-def run(targets: tuple[str, ...], jobs: int | None) -> None:
+def run(targets: list[str], jobs: int | None, scheduler: str | None, remote: str | None) -> None:
     """Run the cells, so many at a time. Raises UserError where one fails."""
+    from lgtm.runner.cluster import Apart, Shared, dask_cluster
     from lgtm.runner.graph import Graph
     from lgtm.runner.local import run_cell
     from lgtm.runner.schedule import run_cells
@@ -51,16 +59,18 @@ def run(targets: tuple[str, ...], jobs: int | None) -> None:
 
     # One thread each, also in what is started here: small networks gain nothing by more, and bytes depend on it.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    places = jobs or default_jobs()
     graph = Graph(targets)
     with ExitStack() as stack:
-        pool = stack.enter_context(ThreadPoolExecutor(places))
-        # Where nothing has to run, nothing is imported.
-        warm = cache(lambda: stack.enter_context(WarmPython(Path.cwd())))
-        view = stack.enter_context(
-            View({name: stage.name.partition("@")[0] for name, stage in graph.stages.items()}, places)
-        )
-        progress = run_cells(graph, lambda name: pool.submit(run_cell, warm(), name), lambda: places, view)
+        pool = stack.enter_context(ThreadPoolExecutor(WAITING))
+        warm = stack.enter_context(WarmPython(Path.cwd()))
+        if scheduler:
+            on_worker, places = stack.enter_context(dask_cluster(scheduler))
+            work = Apart(graph, on_worker, warm, remote) if remote else Shared(on_worker)
+        else:
+            places = lambda: jobs or default_jobs()  # noqa: E731
+            work = lambda name: run_cell(warm, name)  # noqa: E731
+        view = stack.enter_context(View(list(graph.stages), places))
+        progress = run_cells(graph, lambda name: pool.submit(work, name), places, view)
         view.conclude(progress)
     if progress.failed:
         names = ", ".join(outcome.name for outcome in progress.failed)

@@ -1,13 +1,13 @@
 """DVC's graph of cells, its checks, and its lock file, read once.
 
 `dvc repro` reads params.yaml anew for every stage that it checks, and all of dvc.lock to change one stage in it: three
-seconds a cell where there are a hundred. Here the first is read once, and the entries of many cells are written together.
+seconds a cell where there are a hundred. Here the first is read once, and many cells' entries are written together.
 """
 
 import copy
 import fcntl
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, wraps
 from pathlib import Path
@@ -18,6 +18,7 @@ from dvc.exceptions import DvcException
 from dvc.lock import LockBase
 from dvc.repo import Repo
 from dvc.repo.reproduce import get_active_graph, plan_repro
+from dvc.stage.loader import StageLoader
 from dvc.stage.serialize import to_lockfile
 from dvc.utils.serialize import modify_yaml
 
@@ -34,7 +35,7 @@ class Graph:
     reason where the folder is no project.
     """
 
-    def __init__(self, targets: tuple[str, ...] = ()):
+    def __init__(self, targets: Sequence[str] = ()):
         with dvc_errors():
             _read_yaml_once()
             self.repo = Repo(_wait_for_lock=True)
@@ -61,6 +62,31 @@ class Graph:
         with dvc_errors(), self.repo.lock, self.repo.scm_context(autostage=False, quiet=True):
             return to_lockfile(stage)[name] if stage.reproduce() else None
 
+    def entry(self, name: str) -> Entry:
+        """The cell's entry of dvc.lock as it is known here."""
+        return to_lockfile(self.stages[name])[name]
+
+    def adopt(self, name: str, entry: Entry) -> None:
+        """Know the cell by an entry that another process has made."""
+        StageLoader.fill_from_lock(self.stages[name], entry)
+
+    def is_kept_by_git(self, name: str) -> bool:
+        """Whether the cell writes what is in no cache, such as the metrics that git keeps."""
+        return not all(out.use_cache for out in self.stages[name].outs)
+
+    def push(self, name: str, remote: str | None) -> None:
+        """Send the cell's outputs to a DVC remote; None: the default one."""
+        with dvc_errors(), self.repo.lock:
+            self.repo.cloud.push({out.hash_info for out in self.stages[name].outs}, remote=remote)
+
+    def fetch(self, name: str, entry: Entry, remote: str | None) -> None:
+        """Get the outputs that a cell has by its entry, from a DVC remote; None: the default one."""
+        stage = self.stages[name]
+        with dvc_errors(), self.repo.lock:
+            self.adopt(name, entry)
+            self.repo.cloud.pull({out.hash_info for out in stage.outs}, remote=remote)
+            stage.checkout(force=True)
+
     def record(self, entries: Mapping[str, Entry]) -> None:
         """Write cells' entries into dvc.lock, as `dvc repro` leaves it: new ones behind the others, in its order."""
         with dvc_errors(), self.repo.lock, modify_yaml(LOCK_FILE) as lock:
@@ -84,14 +110,16 @@ class InLine(LockBase):
 
     def lock(self) -> None:
         """Wait for the others in line, then for DVC's lock."""
-        self._line = os.open(self._lockfile, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
-        fcntl.flock(self._line, fcntl.LOCK_EX)
+        line = os.open(self._lockfile, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+        fcntl.flock(line, fcntl.LOCK_EX)  # threads of one process stand in line too
+        self._line = line
         self._lock.lock()
 
     def unlock(self) -> None:
         """Give both back."""
+        line, self._line = self._line, None
         self._lock.unlock()
-        os.close(self._line)
+        os.close(line)
 
     @property
     def is_locked(self) -> bool:

@@ -12,12 +12,20 @@ LINES = 12  # of a failed cell's output
 
 
 def run_cell(warm: WarmPython, name: str) -> Outcome:
-    """Run a cell in a fork of the warm python; its output goes to a file of LOGS."""
+    """Run a cell in a fork of the warm python."""
+    return run_module(warm, "lgtm.runner.cell", name)
+
+
+def run_module(warm: WarmPython, module: str, name: str, *arguments: str) -> Outcome:
+    """Run a module for a cell in a fork of the warm python; its output goes to a file of LOGS.
+
+    The module is given the cell's name, the further arguments, and where it writes the cell's entry.
+    """
     began = time.monotonic()
-    log, result = log_of(name), warm.folder / f"{name}.json"
+    log, result = warm.project / log_of(name), warm.folder / f"{name}.json"
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_bytes(b"")
-    status = warm.run("lgtm.runner.cell", name, str(result), log=log)
+    status = warm.run(module, name, *arguments, str(result), log=log)
     seconds = time.monotonic() - began
     if status:
         return Outcome(name, seconds, failure=_reason(log, status))

@@ -6,6 +6,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from lgtm.errors import UserError
 from lgtm.runner.graph import Entry, Graph
 
 
@@ -133,4 +134,5 @@ class _Run:
 
 def _broken(name: str, began: float, error: BaseException) -> Outcome:
     """The outcome of a cell that its executor lost."""
-    return Outcome(name, time.monotonic() - began, failure=f"{type(error).__name__}: {error}")
+    reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    return Outcome(name, time.monotonic() - began, failure=reason)

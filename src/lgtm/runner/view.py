@@ -3,7 +3,7 @@
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import fmean
 
 from rich.console import Console, Group
@@ -19,7 +19,7 @@ from lgtm.runner.schedule import Outcome, Progress
 class View:
     """What a run of cells shows; a context, and lgtm.runner.schedule.Show. places: how many run at a time."""
 
-    def __init__(self, cells: Sequence[str], places: int):
+    def __init__(self, cells: Sequence[str], places: Callable[[], int]):
         self.cells, self.places = cells, places
         self.console = Console(stderr=True)
         self.live = (
@@ -69,7 +69,7 @@ class View:
             known = seconds[stage_of(name)]
             total += fmean(known) if known else usual
             total -= time.monotonic() - progress.running.get(name, time.monotonic())
-        return max(0.0, total) / self.places
+        return max(0.0, total) / self.places()
 
     def _table(self, progress: Progress) -> Group:
         table = Table.grid(padding=(0, 1))

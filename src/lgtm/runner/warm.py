@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -42,11 +43,13 @@ sys.exit((server.recv(1) or b"\\1")[0])
 class WarmPython:
     """A warm python for a project's folder, while the context is open; whatever it runs then ends with it.
 
-    It ends, and all it runs, when this process does, however that ends.
+    It starts when it is first asked. It ends, and all it runs, when this process does, however that ends.
     """
 
     def __init__(self, project: Path):
-        self.project = project
+        self.project = project.absolute()
+        self.server: subprocess.Popen | None = None
+        self._starting = threading.Lock()
 
     def __enter__(self) -> "WarmPython":
         with ExitStack() as stack:
@@ -55,14 +58,9 @@ class WarmPython:
             client = self.folder / "python"
             client.write_text(CLIENT.format(python=sys.executable, address=self.address))
             client.chmod(0o755)
-            listener = stack.enter_context(socket.socket(socket.AF_UNIX))
-            listener.bind(str(self.address))
-            listener.listen()  # from here on who comes early waits
-            self.server = subprocess.Popen(
-                [sys.executable, "-m", "lgtm.runner.warm", str(listener.fileno())],
-                cwd=self.project, env=os.environ | {"PYTHONPATH": "src:."}, pass_fds=[listener.fileno()],
-                stdin=subprocess.PIPE, start_new_session=True,
-            )  # fmt: skip
+            self.listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+            self.listener.bind(str(self.address))
+            self.listener.listen()  # from here on who comes early waits
             stack.callback(self._end)
             self._stack = stack.pop_all()
         return self
@@ -70,13 +68,24 @@ class WarmPython:
     def __exit__(self, *error: object) -> None:
         self._stack.close()
 
+    def start(self) -> None:
+        """Start it, if it has not been started."""
+        with self._starting:
+            if self.server is None:
+                self.server = subprocess.Popen(
+                    [sys.executable, "-m", "lgtm.runner.warm", str(self.listener.fileno())],
+                    cwd=self.project, env=os.environ | {"PYTHONPATH": "src:."}, pass_fds=[self.listener.fileno()],
+                    stdin=subprocess.PIPE, start_new_session=True,
+                )  # fmt: skip
+
     def run(self, module: str, *arguments: str, log: Path) -> int:
         """Run `python -m module arguments` in the project's folder, its output into the file; returns its exit status.
 
         What it runs in turn finds this warm python as `python`.
         """
+        self.start()
         environment = os.environ | {"PATH": f"{self.folder}:{os.environ['PATH']}", "PYTHONPATH": "src"}
-        request = json.dumps([["-m", module, *arguments], str(self.project.absolute()), environment])
+        request = json.dumps([["-m", module, *arguments], str(self.project), environment])
         with log.open("ab") as output, socket.socket(socket.AF_UNIX) as server:
             try:
                 server.connect(str(self.address))
@@ -88,10 +97,11 @@ class WarmPython:
 
     def _end(self) -> None:
         """End it and all that it runs: they are one process group."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.server.pid, signal.SIGKILL)
-        self.server.stdin.close()
-        self.server.wait()
+        if self.server:
+            with suppress(ProcessLookupError):
+                os.killpg(self.server.pid, signal.SIGKILL)
+            self.server.stdin.close()
+            self.server.wait()
 
 
 class Server:

@@ -1,0 +1,143 @@
+"""Cells side by side leave what `dvc repro` leaves: the same lock, or where they are stopped a tree to go on from."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from project import GATHER, Project, cells
+
+from lgtm.runner.warm import WarmPython
+
+RUNNER = ("env", "PYTHONPATH=src", "python", "-m", "lgtm.runner", "--jobs", "2")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A project that plain `dvc repro` has run."""
+    made = Project(tmp_path_factory.mktemp("project"))
+    with WarmPython(made.root) as warm:
+        warm.start()
+        made.path.insert(0, warm.folder)
+        made.first = made.repro()
+        made.path.pop(0)
+    made.lock = (made.root / "dvc.lock").read_bytes()
+    return made
+
+
+def forget(project: Project) -> None:
+    """As in a fresh clone: no lock, no artifacts, no cache."""
+    (project.root / "dvc.lock").unlink()
+    for folder in ("work", "reports", ".dvc/cache", ".dvc/tmp"):
+        shutil.rmtree(project.root / folder)
+
+
+def ran(output: str) -> set[str]:
+    return set(re.findall(r"^\d+/\d+  (\S+)  ", output, re.MULTILINE))
+
+
+def start(project: Project) -> subprocess.Popen:
+    """The runner in the background, in a process group of its own."""
+    environment = os.environ | {"PATH": ":".join([*map(str, project.path), os.environ["PATH"]])}
+    return subprocess.Popen(
+        RUNNER, cwd=project.root, env=environment, text=True, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def wait_for(condition, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def processes(project: Project) -> list[psutil.Process]:
+    """What runs in the project's folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if Path(process.cwd()) == project.root and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
+
+
+def test_side_by_side_leaves_the_lock_of_dvc_repro(project):
+    forget(project)
+    assert ran(project(*RUNNER)) == project.first == {"prepare"} | cells(1, "kd", "tailored") | GATHER
+    assert (project.root / "dvc.lock").read_bytes() == project.lock
+    assert project("dvc", "status").strip() == "Data and pipelines are up to date."
+    assert "all up to date" in project(*RUNNER)
+
+
+def test_only_what_changed_runs_and_what_was_run_before_comes_from_the_cache(project):
+    project.edit({"teacher_tailored.tailored.lambda": 7.0})
+    of_tailored = {f"{stage}@1-tailored" for stage in ("teacher_tailored", "distill", "evaluate")}
+    assert ran(project(*RUNNER)) == of_tailored | GATHER
+    project.edit({"teacher_tailored.tailored.lambda": 0.5})
+    assert ran(project(*RUNNER, "distill@1-tailored")) == {"teacher_tailored@1-tailored", "distill@1-tailored"}
+    project(*RUNNER)
+    assert "Running stage" not in (project.root / "work/logs/distill@1-tailored.log").read_text()
+    assert (project.root / "dvc.lock").read_bytes() == project.lock
+
+
+def test_new_cells_stand_in_the_lock_where_dvc_repro_puts_them(project):
+    project.edit({"arms": ["ce", "kd", "tailored"]})
+    project(*RUNNER)
+    side_by_side = (project.root / "dvc.lock").read_bytes()
+    (project.root / "dvc.lock").write_bytes(project.lock)
+    project("dvc", "repro")  # all from the run-cache
+    assert (project.root / "dvc.lock").read_bytes() == side_by_side
+    project.edit({"arms": ["kd", "tailored"]})
+    (project.root / "dvc.lock").write_bytes(project.lock)
+    project(*RUNNER)
+
+
+def test_a_failed_cell_is_named_with_its_reason_and_the_others_go_on(project):
+    project.edit({"teacher_tailored.retrain.learning_rate_factor": 1e30})
+    output = project(*RUNNER, check=False)
+    assert "Traceback" not in output
+    assert re.search(r"teacher_tailored@1-tailored failed: work/runs/1/tailored/teacher: the loss", output.replace("\n", " "))
+    assert "error: failed: teacher_tailored@1-tailored" in output
+    assert not any(name.endswith("1-tailored") for name in ran(output))
+    project.edit({"teacher_tailored.retrain.learning_rate_factor": 0.3})
+    project(*RUNNER)
+    assert (project.root / "dvc.lock").read_bytes() == project.lock
+
+
+@pytest.mark.parametrize("who", ["driver", "interrupt", "warm python", "cell"])
+def test_killed_at_any_moment_the_next_run_ends_in_the_same_lock(project, who):
+    forget(project)
+    driver = start(project)
+    # Some cells are done, others run.
+    wait_for(lambda: (project.root / "work/logs/influence@1.log").is_file())
+    if who in ("driver", "interrupt"):
+        os.killpg(driver.pid, signal.SIGKILL if who == "driver" else signal.SIGINT)
+    else:
+        forks = [process for process in processes(project) if "lgtm.runner.warm" in process.cmdline()]
+        of_cells = [process for process in forks if "lgtm.runner.warm" in process.parent().cmdline()]
+        warm = next(process for process in forks if process not in of_cells)
+        os.kill(warm.pid if who == "warm python" else of_cells[-1].pid, signal.SIGKILL)
+    said = driver.communicate(timeout=120)[1]
+    assert "Traceback" not in said
+    assert driver.returncode != 0
+    wait_for(lambda: not processes(project), seconds=10)
+    project(*RUNNER)
+    assert (project.root / "dvc.lock").read_bytes() == project.lock
+    assert project("dvc", "status").strip() == "Data and pipelines are up to date."
+
+
+def test_mistakes_end_in_one_line(project, tmp_path):
+    assert "error: " in project(*RUNNER, "nosuch", check=False)
+    assert "Traceback" not in project(*RUNNER, "nosuch", check=False)
+    project.edit({"distill.temperature": -1.0})
+    output = project(*RUNNER, check=False)
+    assert "distill.temperature: input should be greater than 0 (found -1.0)" in output.replace("\n", " ")
+    project.edit({"distill.temperature": 2.0})
