@@ -1,4 +1,5 @@
-# make repro: the environment, then the default run.  make test: the tests.
+# make repro: the environment, then the default run, JOBS=4 cells at a time; without JOBS as many as there are cores.
+# make test: the tests.
 # make timings: seconds per arm and latencies, of this machine.
 # make compare: runs side by side, on the test.  make tune: trials side by side, on selection (docs/tuning.md).
 # make recipe ROWS=350: lengths of training for so many rows (recipes/), written into params.yaml.
@@ -10,7 +11,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 .PHONY: repro test timings compare tune recipe
 
 repro: $(VENV)/.installed
-	dvc repro
+	@PYTHONPATH=src python -m lgtm.runner $(if $(JOBS),--jobs $(JOBS))
 	@cat reports/results.md
 
 test: $(VENV)/.installed
