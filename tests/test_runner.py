@@ -104,7 +104,9 @@ def test_a_failed_cell_is_named_with_its_reason_and_the_others_go_on(project):
     project.edit({"teacher_tailored.retrain.learning_rate_factor": 1e30})
     output = project(*RUNNER, check=False)
     assert "Traceback" not in output
-    assert re.search(r"teacher_tailored@1-tailored failed: work/runs/1/tailored/teacher: the loss", output.replace("\n", " "))
+    assert re.search(
+        r"teacher_tailored@1-tailored failed: work/runs/1/tailored/teacher: the loss", output.replace("\n", " ")
+    )
     assert "error: failed: teacher_tailored@1-tailored" in output
     assert not any(name.endswith("1-tailored") for name in ran(output))
     project.edit({"teacher_tailored.retrain.learning_rate_factor": 0.3})

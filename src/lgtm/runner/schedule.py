@@ -119,7 +119,7 @@ class _Run:
     def _ready(self) -> Iterator[str]:
         """Cells that wait for nothing, those first for whom most wait; also those that become ready meanwhile."""
         while ready := [name for name, needs in self.waits.items() if not needs]:
-            yield max(ready, key=lambda name: self.graph.followers[name])
+            yield most_awaited(self.graph, ready)
 
     def _release(self, name: str) -> None:
         for needs in self.waits.values():
@@ -130,6 +130,11 @@ class _Run:
             if self.waits.pop(other, None) is not None:
                 self.progress.left_out.append(other)
                 self._leave_out(other)
+
+
+def most_awaited(graph: Graph, ready: list[str]) -> str:
+    """The cell that most others wait for, the first of them in the graph's order."""
+    return max(ready, key=lambda name: graph.followers[name])
 
 
 def _broken(name: str, began: float, error: BaseException) -> Outcome:
