@@ -52,6 +52,7 @@ def run(targets: list[str], jobs: int | None, scheduler: str | None, remote: str
     """Run the cells, so many at a time. Raises UserError where one fails."""
     from lgtm.runner.cluster import Apart, Shared, dask_cluster
     from lgtm.runner.graph import Graph
+    from lgtm.runner.jobs import default_jobs
     from lgtm.runner.local import run_cell
     from lgtm.runner.schedule import run_cells
     from lgtm.runner.view import View
@@ -67,7 +68,8 @@ def run(targets: list[str], jobs: int | None, scheduler: str | None, remote: str
             on_worker, places = stack.enter_context(dask_cluster(scheduler))
             work = Apart(graph, on_worker, warm, remote) if remote else Shared(on_worker)
         else:
-            places = lambda: jobs or default_jobs()  # noqa: E731
+            most = jobs or default_jobs()
+            places = lambda: most  # noqa: E731
             work = lambda name: run_cell(warm, name)  # noqa: E731
         view = stack.enter_context(View(list(graph.stages), places))
         progress = run_cells(graph, lambda name: pool.submit(work, name), places, view)
@@ -75,11 +77,6 @@ def run(targets: list[str], jobs: int | None, scheduler: str | None, remote: str
     if progress.failed:
         names = ", ".join(outcome.name for outcome in progress.failed)
         raise UserError(f"failed: {names}; left out for it: {', '.join(progress.left_out) or 'nothing'}")
-
-
-def default_jobs() -> int:
-    """As many as this process may use cores."""
-    return len(os.sched_getaffinity(0))
 
 
 if __name__ == "__main__":

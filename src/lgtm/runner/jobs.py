@@ -1,0 +1,37 @@
+"""How many cells this machine carries at a time."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+# Of a cell on a GPU: CUDA's own and a small batch's activations, in MiB, and what training holds of a network's weights
+# (theirs, their gradients, AdamW's two moments, and a copy of the best).
+ITS_OWN = 2500
+COPIES = 5
+STARTING = Path("work/init")  # networks, as prepare leaves them
+
+
+def default_jobs() -> int:
+    """As many as this process may use cores, or where there is a GPU no more than its free memory carries; at least 1.
+
+    Cells take the first GPU that they see: CUDA_VISIBLE_DEVICES says which.
+    """
+    cores = len(os.sched_getaffinity(0))
+    free = gpu_memory()
+    return cores if free is None else max(1, min(cores, free // cell_memory()))
+
+
+def gpu_memory() -> int | None:
+    """Free memory of the first GPU in MiB, without touching CUDA; None where there is none."""
+    if not shutil.which("nvidia-smi") or os.environ.get("CUDA_VISIBLE_DEVICES") == "":
+        return None
+    command = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
+    said = subprocess.run(command, capture_output=True, text=True).stdout.split()
+    return int(said[0]) if said and said[0].isdigit() else None
+
+
+def cell_memory() -> int:
+    """MiB that a cell takes of a GPU, by the starting networks where they are there already."""
+    weights = sum(path.stat().st_size for path in STARTING.glob("*/model.safetensors"))
+    return ITS_OWN + COPIES * weights // 2**20
