@@ -76,11 +76,9 @@ class Piece(NamedTuple):
 
 def read_pieces(path: Path, separator: str | None, quoted: bool, card: Path, section: str) -> Iterator[Piece]:
     """The rows of a file in pieces. Raises UserError as read_file does."""
-    before = 0
-    for frame in files.read_pieces(path, separator, quoted, card):
+    for before, frame in files.counted(files.read_pieces(path, separator, quoted, card)):
         frame.columns = [unicodedata.normalize("NFC", str(name)) for name in frame.columns]
         yield Piece(Rows(path, before), frame, f"in {card}: {section}")
-        before += len(frame)
 
 
 def _is_missing(value: Any) -> bool:

@@ -10,7 +10,7 @@ import pandas as pd
 from lgtm.config import parse
 from lgtm.data.columns import Table, as_strings, check_columns
 from lgtm.data.duplicates import Met, normalise, text_key
-from lgtm.data.files import PIECE, read_pieces
+from lgtm.data.files import PIECE, counted, read_pieces
 from lgtm.data.hub import hub_data, hub_pieces
 from lgtm.data.sources import RawTask
 from lgtm.data.tasks import CARD, TaskCard
@@ -26,11 +26,11 @@ def read_transfer(card: TaskCard, folder: Path) -> Iterator[Table]:
     """
     before = 0
     for source, pieces in _sources(card, folder):
-        first = 0
-        for frame in pieces:
+        own = 0
+        for first, frame in counted(pieces):
             yield Table(TRANSFER, TRANSFER, source, frame.reset_index(drop=True), first, before)
-            first += len(frame)
-        before += first
+            own = first + len(frame)
+        before += own
 
 
 def _sources(card: TaskCard, folder: Path) -> Iterator[tuple[str, Iterator[pd.DataFrame]]]:
