@@ -83,10 +83,11 @@ class TransferRows:
         self.counts["read"] += len(rows)
         texts = [column for column in ("text", "text_pair") if column in rows]
         rows = self._without("empty", rows, np.any([rows[column].str.strip() == "" for column in texts], axis=0))
-        rows = self._without("in_other_role", rows, self.met.of(text_key(rows)))
+        key = text_key(rows)
+        rows = self._without("in_other_role", rows, self.met.of(key))
         if "group" in rows:
             rows = self._without("group_held_out", rows, self.held_out.of(rows["group"].map(normalise)))
-        key = text_key(rows)
+        key = key.loc[rows.index]
         rows = self._without("duplicates", rows, self.own.of(key) | key.duplicated().to_numpy())
         self.own.add(key.loc[rows.index])
         self.counts["rows"] += len(rows)
