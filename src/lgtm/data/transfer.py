@@ -99,9 +99,10 @@ class TransferRows:
 
 
 def _held_out_groups(raw: RawTask, roles: dict[str, pd.DataFrame]) -> pd.Series:
+    """The groups that are held out, by their names in the raw data: the tables of roles have numbers."""
     if not raw.grouped_by:
         return pd.Series(dtype=object)
-    held_out = set(pd.concat([roles[role]["sample_id"] for role in HELD_OUT]))
+    held_out = pd.concat([roles[role]["sample_id"] for role in HELD_OUT])
     rows = pd.concat(raw.splits.values())
     groups = rows.loc[rows["sample_id"].isin(held_out), "group"].map(normalise)
     return groups[groups != ""]
