@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import torch
 
 from lgtm.arms.shared.cotraining import CoTeacher
-from lgtm.arms.shared.lesson import TAUGHT, CoTraining
+from lgtm.arms.shared.lesson import CoTraining
 from lgtm.networks.cost import added
 from lgtm.networks.determinism import make_deterministic
 from lgtm.networks.encoding import EncodedTexts
@@ -17,7 +17,17 @@ from lgtm.networks.metrics import evaluate_logits
 from lgtm.networks.pairs import load_pair
 from lgtm.networks.training import count_steps, for_steps
 from lgtm.params import ARMS, CO_TRAINED, Distill, Params, load_params
-from stages.artifacts import cell, read_json, read_matrix, read_roles, timed, trial_folder, write_cost, write_json
+from stages.artifacts import (
+    TAUGHT,
+    cell,
+    read_json,
+    read_matrix,
+    read_roles,
+    timed,
+    trial_folder,
+    write_cost,
+    write_json,
+)
 from stages.network import Network
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lgtm.arms.shared.lesson import TAUGHT, Targets
+from lgtm.arms.shared.lesson import Targets
 from lgtm.params import Params
-from stages.artifacts import INIT, read_cost, read_matrix, read_roles
+from stages.artifacts import INIT, TAUGHT, read_cost, read_matrix, read_roles
 
 # torch and transformers are imported where they are used: an arm that passes the warm teacher on needs neither, and
 # their import would be most of its time.
