@@ -31,8 +31,8 @@ class Lesson:
 
     @cached_property
     def rows(self) -> pd.DataFrame:
-        """The rows that are taught: train's, then transfer's, whose label is below 0."""
-        return read_roles(TAUGHT)
+        """The rows that are taught, without their texts: train's, then transfer's, whose label is below 0."""
+        return read_roles(TAUGHT, ["sample_id", "label", "group"])
 
     @cached_property
     def labelled(self) -> np.ndarray:

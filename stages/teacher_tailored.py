@@ -1,7 +1,6 @@
 """Make an arm's teacher: the warm one, or one trained further, tailored to this student, or several."""
 
 import numpy as np
-import pandas as pd
 
 from lgtm.arms.shared.lesson import Targets
 from lgtm.arms.shared.settings import ArmSettings
@@ -40,7 +39,8 @@ def write_targets(arm: str, settings: ArmSettings, lesson: Lesson) -> None:
     """Write what a student is taught to lesson.out: targets.parquet, a row per sample, and how in summary.json."""
     targets = ARMS[arm].teach(settings, lesson)
     roles = targets.roles or TAUGHT
-    rows = np.arange(len(read_roles(roles))) if targets.kept is None else targets.kept
+    sample_id = read_roles(roles, ["sample_id", "label"])["sample_id"]
+    rows = np.arange(len(sample_id)) if targets.kept is None else targets.kept
     columns = {}
     if targets.logits is not None:
         columns["logits"] = targets.logits[rows]
@@ -48,8 +48,7 @@ def write_targets(arm: str, settings: ArmSettings, lesson: Lesson) -> None:
             columns["weight"] = targets.weights.astype(np.float32)[rows]
         if lesson.params.distill.hidden_weight and targets.hidden:
             columns["hidden"] = hidden_states(lesson, targets, roles)[rows]
-    sample_id: pd.Series = read_roles(roles)["sample_id"].iloc[rows]
-    write_table(lesson.out / "targets.parquet", sample_id.reset_index(drop=True), row=rows, **columns)
+    write_table(lesson.out / "targets.parquet", sample_id.iloc[rows].reset_index(drop=True), row=rows, **columns)
     write_json(
         lesson.out / "summary.json",
         {"roles": roles, "rows": targets.rows, "longer": targets.longer, "steps": targets.steps},

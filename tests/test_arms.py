@@ -38,10 +38,9 @@ class Lesson:
 
     @property
     def rows(self):
-        texts = [f"text {row}" for row in range(10)]
-        return pd.DataFrame(
-            {"text": texts, "label": np.where(self.labelled, np.arange(10) % 2, -100), "group": range(10)}
-        )
+        ids = [f"row-{row}" for row in range(10)]
+        label = np.where(self.labelled, np.arange(10) % 2, -100)
+        return pd.DataFrame({"sample_id": ids, "label": label, "group": range(10)})
 
     def retrain(self, influence_weight, **asked):
         self.asked = {"influence_weight": influence_weight} | asked

@@ -59,8 +59,8 @@ class CoTraining:
 class Lesson(Protocol):
     """What an arm may use: what the warm teacher says, what the influence stage found, and ways to train a teacher.
 
-    N rows: train's, then transfer's. rows: text, [text_pair] and label, below 0 where there is none; labelled: N
-    booleans. warm_logits, student_logits: N × C. tangents: N × C, in units of their own scale (see
+    N rows: train's, then transfer's. rows: sample_id, label, below 0 where there is none, and group, a number;
+    labelled: N booleans. warm_logits, student_logits: N × C. tangents: N × C, in units of their own scale (see
     identity.unit_scale). influence, influence_label: N, under the warm teacher and under the label. seed: of the cell.
     hard_label_weight: the labels' share in the loss that was scored; the rest is the teacher's.
     """
