@@ -407,9 +407,11 @@ def test_the_epochs_factor_lengthens_the_training(length):
     settings(distill__batch_size=20, **length)
     write_targets(cell(1, "kd", "teacher"), random_logits(1))
     write_targets(cell(1, "kd_longer", "teacher"), random_logits(1), longer=2.5)
-    for arm in ("kd", "kd_longer"):
+    write_targets(cell(1, "kd_train", "teacher"), random_logits(1), longer=0.01)
+    arms = ("kd", "kd_longer", "kd_train")
+    for arm in arms:
         distill.main(1, arm)
-    assert [steps(cell(1, arm, "student")) for arm in ("kd", "kd_longer")] == [[0, 6], [0, 15]]
+    assert [steps(cell(1, arm, "student")) for arm in arms] == [[0, 6], [0, 15], [0, 1]]
 
 
 def test_hidden_states_of_the_teacher_are_matched_with_their_weight():
