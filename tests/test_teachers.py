@@ -152,11 +152,31 @@ def test_what_answers_cannot_do_is_one_line_before_anything_trains(home):
     with pytest.raises(UserError, match=r"answers.jsonl: no such file"):
         prepare.main()
     Path("tasks/tiny/answers.jsonl").write_text('{"id": "train-0", "said": {"fine": 1.0, "awful": 2.0}}\n')
-    with pytest.raises(UserError, match="rows of transfer"):
+    with pytest.raises(UserError, match="rows of train"):
         prepare.main()
     write_pair(predictions=ANSWERS, learning_rate=1e-3)
     with pytest.raises(UserError, match="learning_rate is of one network, and not for predictions"):
         prepare.main()
+
+
+def test_mistakes_in_answers_are_told_in_the_order_of_their_price(home, monkeypatch):
+    """The card's before the task is read, the file's before roles are made, a row without one before transfer's."""
+    labelled = pd.concat([pd.read_csv(f"tasks/tiny/{split}.csv").assign(split=split) for split in ("train", "test")])
+    rows = labelled["split"] + "-" + labelled.groupby("split").cumcount().astype(str)
+    lines = [f'{{"id": "{row}", "said": {{"fine": 1.0, "awful": 2.0}}}}' for row in rows]
+
+    def told(stage: str, answers: list[str], **card) -> str:
+        Path("tasks/tiny/answers.jsonl").write_text("\n".join(answers) + "\n")
+        write_pair(predictions=ANSWERS | card)
+        with monkeypatch.context() as patched, pytest.raises(UserError) as error:
+            patched.setattr(prepare, stage, lambda *arguments: pytest.fail(f"{stage} was called"))
+            prepare.main()
+        return str(error.value)
+
+    assert told("read_splits", lines, kind="odds").startswith("pairs/tiny.yaml: teacher.predictions.kind: input should")
+    assert told("assign_roles", [*lines, '{"id": "x", "said": {"fine": 1.0}}']).endswith("give every class one")
+    assert "2 of 24 rows of test have no answer, the first is test-22" in told("write_transfer", lines[:-2])
+    assert "none of 20 rows of transfer is there by its id" in told("plant_noise", lines)
 
 
 def test_several_teachers_are_their_weighted_mean_and_are_trained_each_at_its_rate(home):
