@@ -92,6 +92,18 @@ def test_selection_says_how_the_kept_students_do():
         assert read_json(REPORTS / "selection.json")["selection"] == {"metric": "accuracy"} | expected
 
 
+def test_selection_says_of_how_many_students_one_was_the_best_there():
+    for arm in ("kd", "tailored"):
+        curve = cell(1, arm, "student") / "live/plots/metrics/selection/accuracy.tsv"
+        curve.parent.mkdir(parents=True)
+        pd.DataFrame({"step": [0], "accuracy": [0.5]}).to_csv(curve, sep="\t", index=False)
+    scores = {name: {"accuracy": 0.5, "nll": 0.7} for name in ("0", "0.5", "2")}
+    write_json(cell(1, "tailored", "student") / "choice.json", {"chosen": "2", "selection": scores})
+    selection.main()
+    figures = {"metric": "accuracy", "kd": 50.0, "tailored": 50.0, "tailored_trials": 3}
+    assert read_json(REPORTS / "selection.json")["selection"] == figures
+
+
 # --- influence ---
 
 
