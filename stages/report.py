@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from lgtm.networks.pairs import load_pair
 from lgtm.params import ARMS, CO_TRAINED, Params, load_params
 from lgtm.report import drawing, influence_plots, plots, scores, tables, verdicts
 from lgtm.report.cautions import differing
@@ -18,6 +19,7 @@ def main() -> None:
     """Write results.md, metrics.json, summary.json, curves.csv and figures to reports."""
     params, task = load_params(), read_task() | read_summary()
     seeds, arms, official = params.seeds, params.arms, task["metrics"][0]
+    answers = not load_pair(params.pair).teacher.networks
     results = gathered.read_results(seeds, arms, params.rounds.arms)
     parts = list(results["part"].unique())
     cells = tables.select_cells(results, seeds, arms)
@@ -42,7 +44,7 @@ def main() -> None:
         "cost": tables.summarise_cost(costs),
     }
     metrics["from_warm"]["tests"] = verdicts.significance(students, right, starts)
-    metrics["recommendation"] = recommend(metrics, official, task["transfer"]["rows"])
+    metrics["recommendation"] = recommend(metrics, official, task["transfer"]["rows"], answers=answers)
     rounds = None
     if params.rounds.arms:
         rounds = tables.by_round(results, cells, params.rounds.arms, params.rounds.count, official)
@@ -58,6 +60,7 @@ def main() -> None:
         harmful=harmful,
         heard=[arm for arm in arms if heard_feedback(arm, costs[arm], params)],
         keep=params.distill.keep,
+        answers=answers,
         descriptions={arm: ARMS[arm].__doc__.splitlines()[0] for arm in arms},
     )
     majority, teacher = metrics["majority"][official], cells.loc[("teacher", WARMUP), official]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import TypedDict
 
+from lgtm.report.cautions import OTHER_ANSWERS, teacher_named
 from lgtm.report.names import WARMUP, Metrics
 from lgtm.report.scores import AHEAD
 from lgtm.report.statistics import FEWEST_SEEDS, Interval, exceeds
@@ -17,6 +18,8 @@ NO_TRANSFER = (
     "The task has no rows without labels: if there are texts of the same kind, give them to the teacher to speak on"
     " first (`transfer` in the task's card)."
 )
+UNTAUGHT = "without, tailoring has the credit for what more steps of the teacher, or more labels, do alone"
+UNTILTED = "without, nothing says what tailoring adds to the same answers"
 
 
 class Recommendation(TypedDict):
@@ -27,13 +30,14 @@ class Recommendation(TypedDict):
     next: list[str]
 
 
-def recommend(metrics: Metrics, official: str, transfer: int) -> Recommendation:
+def recommend(metrics: Metrics, official: str, transfer: int, *, answers: bool) -> Recommendation:
     """What a practitioner should do after this run.
 
-    metrics: all that reports/metrics.json has besides; transfer: the number of rows without labels.
+    metrics: all that reports/metrics.json has besides; transfer: the number of rows without labels; answers: whether
+    the teacher is a file of answers, so that no advice is to train it.
     """
     ship, why = choose(metrics, official)
-    return {"ship": ship, "why": why, "next": next_steps(metrics, official, transfer)}
+    return {"ship": ship, "why": why, "next": next_steps(metrics, official, transfer, answers=answers)}
 
 
 def choose(metrics: Metrics, official: str) -> tuple[str, str]:
@@ -103,21 +107,19 @@ def _difference(compared: Metrics, a: str, b: str, official: str) -> str:
     return f"{show_points(compared['differences'][name][official])}{with_p(compared['tests'].get(name))}"
 
 
-def next_steps(metrics: Metrics, official: str, transfer: int) -> list[str]:
-    """What is worth trying next, each with the figures that say so where there are any; transfer: as of recommend."""
+def next_steps(metrics: Metrics, official: str, transfer: int, *, answers: bool) -> list[str]:
+    """What is worth trying next, each with the figures that say so where there are any; arguments as of recommend."""
     arms, validity = metrics["arms"], metrics["validation"]
     steps = [
         _unlabelled(metrics, official) if transfer else NO_TRANSFER,
-        *(_tailoring(validity, errors, arms) for errors in AHEAD if errors in validity["shares"]),
+        *(_tailoring(validity, errors, arms, answers) for errors in AHEAD if errors in validity["shares"]),
     ]
-    absent = [f"`{arm}`" for arm in BASELINES if arm not in arms]
+    # The other baselines train their teacher.
+    absent = [f"`{arm}`" for arm in BASELINES if arm not in arms and (arm == "kd" or not answers)]
     if absent and any(arm in arms for arm in TAILORING):
-        steps.append(
-            f"List {listed(absent)} too: without, tailoring has the credit for what more steps of the teacher, or more"
-            " labels, do alone."
-        )
+        steps.append(f"List {listed(absent)} too: {UNTILTED if answers else UNTAUGHT}.")
     student = next((arm for arm in BASELINES if arm in arms), next(iter(arms)))
-    return [*steps, _room(student, metrics["behind_teacher"][student][official])]
+    return [*steps, _room(student, metrics["behind_teacher"][student][official], answers)]
 
 
 def _unlabelled(metrics: Metrics, official: str) -> str:
@@ -136,14 +138,14 @@ def _unlabelled(metrics: Metrics, official: str) -> str:
     return f"{said}: {decision}."
 
 
-def _tailoring(validity: Metrics, errors: str, arms: Iterable[str]) -> str:
+def _tailoring(validity: Metrics, errors: str, arms: Iterable[str], answers: bool) -> str:
     """Whether there is something to tailor, as docs/results.md found it ("When to try it").
 
     errors: the teacher's, on train or on transfer.
     """
     share, found = validity["shares"][errors], validity[errors]
     role = "train" if errors == "teacher_error" else "transfer"
-    errs = f"The warmed-up teacher errs on {show(share)} % of the {role} rows"
+    errs = f"{teacher_named(answers)} errs on {show(share)} % of the {role} rows"
     if role == "train" and validity["shares"]["mislabel"]["mean"] == 0:
         errs += ", by the labels as given"
     if share["mean"] < FEW_ERRORS or not found:
@@ -157,19 +159,22 @@ def _tailoring(validity: Metrics, errors: str, arms: Iterable[str]) -> str:
     if ahead["mean"] <= 0:
         return f"{said}: tailoring has little to go by and may do harm; leave it, or lower `lambda`."
     shown = "" if exceeds(ahead, 0) else ", though these seeds do not show it"
-    listed_already = any(arm in arms for arm in TAILORING)
-    tried = "try another `lambda`, more epochs of retraining" if listed_already else "list `tailored`"
+    if any(arm in arms for arm in TAILORING):
+        tried = "try another `lambda`" + ("" if answers else ", more epochs of retraining")
+    else:
+        tried = f"list `{'tilted' if answers else 'tailored'}`"
     return f"{said}: tailoring has something to do{shown}; {tried}."
 
 
-def _room(student: str, behind: Interval) -> str:
+def _room(student: str, behind: Interval, answers: bool) -> str:
     """Whether the teacher has more to teach than the student has learnt."""
     if exceeds(behind, 0):
         return (
             f"`{student}` is behind its teacher on the test, {show_points(behind)}: there is more to learn from it; try"
             " more `distill.epochs`, another `distill.temperature`, or a larger student."
         )
+    better = f"{OTHER_ANSWERS} come first" if answers else "a better teacher comes first, larger or trained longer"
     return (
         f"`{student}` is not shown to be behind its teacher on the test, {show_points(behind)}: more distillation has"
-        " little to gain; a better teacher comes first, larger or trained longer."
+        f" little to gain; {better}."
     )
