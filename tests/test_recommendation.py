@@ -188,7 +188,7 @@ def test_a_teacher_that_hardly_errs_leaves_nothing_to_tailor(errs):
 
 
 def test_whose_truth_it_is():
-    assert ", by the labels as given" in first_step(flips=0.0)
+    assert "of the train rows (by the labels as given); a low influence" in first_step(flips=0.0)
     assert "as given" not in first_step()
 
 
@@ -237,6 +237,56 @@ def test_each_role_is_judged_by_its_own_errors():
     assert "may do harm" in transfer
     clean = next_steps(metrics | {"validation": on_transfer(errs=0.01, flips=0.0)}, "f1", 100, answers=False)[2]
     assert clean.endswith("% of the transfer rows: there is next to nothing to tailor in them.")
+
+
+@pytest.mark.parametrize(
+    ("train", "transfer", "end"),
+    [
+        (
+            dict(influence=0.6),
+            dict(influence=0.7),
+            "tailoring has little to go by in both roles and may do harm; leave it, or lower `lambda`.",
+        ),
+        (
+            dict(),
+            dict(),
+            "tailoring has something to do in both roles; try another `lambda`, more epochs of retraining.",
+        ),
+        (
+            dict(),
+            dict(ahead=value(0.01, UNCLEAR)),
+            "tailoring has something to do in both roles, though these seeds do not show it on transfer; try another"
+            " `lambda`, more epochs of retraining.",
+        ),
+        (
+            dict(ahead=value(0.01, UNCLEAR)),
+            dict(ahead=value(0.01, UNCLEAR)),
+            "tailoring has something to do in both roles, though these seeds do not show it; try another `lambda`, more"
+            " epochs of retraining.",
+        ),
+    ],
+)
+def test_what_holds_for_both_roles_is_said_once(train, transfer, end):
+    measures = validity(**train) | {
+        name: values for name, values in on_transfer(errs=0.3, **transfer).items() if name.endswith("_transfer")
+    }
+    measures["shares"] = measures["shares"] | {"teacher_error_transfer": value(0.3, 0)}
+    steps = next_steps(run() | {"validation": measures}, "f1", 100, answers=False)
+    (said,) = (step for step in steps if "errs on" in step)
+    assert said.startswith("The warmed-up teacher errs on 20.0 [20.0, 20.0] % of the train rows; a low influence")
+    assert ". It errs on 30.0 [30.0, 30.0] % of the transfer rows; a low influence finds them with AUC" in said
+    assert said.endswith(f": {end}")
+
+
+def test_few_errors_in_both_roles_are_said_once():
+    measures = validity(errs=0.01) | {"teacher_error_transfer": {}}
+    measures["shares"] = measures["shares"] | {"teacher_error_transfer": value(0.0, 0)}
+    steps = next_steps(run() | {"validation": measures}, "f1", 100, answers=False)
+    (said,) = (step for step in steps if "errs on" in step)
+    assert said == (
+        "The warmed-up teacher errs on 1.0 [1.0, 1.0] % of the train rows and 0.0 [0.0, 0.0] % of the transfer rows:"
+        " there is next to nothing to tailor in them."
+    )
 
 
 def test_without_rows_that_have_no_label_they_are_the_first_thing_to_try():

@@ -12,6 +12,8 @@ from lgtm.report.verdicts import BASELINES, BETTER, MIXED, WORSE, decisions, rev
 
 NOTHING, WARM_STUDENT = "nothing", "warm student"
 FEW_ERRORS = 0.02  # of the rows: a teacher that errs on fewer leaves next to nothing to tailor
+ROLES = {"teacher_error": "train", "teacher_error_transfer": "transfer"}  # in which the teacher errs
+FEW, HARM, SOME = "few errors", "the influence finds them no better", "it finds them better"
 TAILORING = ("tailored", "tilted", "online")  # the arms that move what the teacher says along the influence
 
 NO_TRANSFER = (
@@ -109,10 +111,10 @@ def _difference(compared: Metrics, a: str, b: str, official: str) -> str:
 
 def next_steps(metrics: Metrics, official: str, transfer: int, *, answers: bool) -> list[str]:
     """What is worth trying next, each with the figures that say so where there are any; arguments as of recommend."""
-    arms, validity = metrics["arms"], metrics["validation"]
+    arms = metrics["arms"]
     steps = [
         _unlabelled(metrics, official) if transfer else NO_TRANSFER,
-        *(_tailoring(validity, errors, arms, answers) for errors in AHEAD if errors in validity["shares"]),
+        *_tailoring(metrics["validation"], arms, answers),
     ]
     # The other baselines train their teacher.
     absent = [f"`{arm}`" for arm in BASELINES if arm not in arms and (arm == "kd" or not answers)]
@@ -138,32 +140,69 @@ def _unlabelled(metrics: Metrics, official: str) -> str:
     return f"{said}: {decision}."
 
 
-def _tailoring(validity: Metrics, errors: str, arms: Iterable[str], answers: bool) -> str:
-    """Whether there is something to tailor, as docs/results.md found it ("When to try it").
+def _tailoring(validity: Metrics, arms: Iterable[str], answers: bool) -> list[str]:
+    """Whether there is something to tailor, as docs/results.md found it ("When to try it"): a text for each outcome.
 
-    errors: the teacher's, on train or on transfer.
+    A text is of all the roles in which the teacher's errors have that outcome.
     """
-    share, found = validity["shares"][errors], validity[errors]
-    role = "train" if errors == "teacher_error" else "transfer"
-    errs = f"{teacher_named(answers)} errs on {show(share)} % of the {role} rows"
-    if role == "train" and validity["shares"]["mislabel"]["mean"] == 0:
-        errs += ", by the labels as given"
-    if share["mean"] < FEW_ERRORS or not found:
-        return f"{errs}: there is next to nothing to tailor in them."
+    outcomes: dict[str, list[str]] = {}
+    for errors in AHEAD:
+        if errors in validity["shares"]:
+            outcomes.setdefault(_outcome(validity, errors), []).append(errors)
+    texts = []
+    for outcome, kinds in outcomes.items():
+        said = listed(_errs(validity, errors) for errors in kinds)
+        if outcome != FEW:
+            said = ". It errs on ".join(_found(validity, errors) for errors in kinds)
+        advice = _advice(outcome, kinds, validity, arms, answers)
+        texts.append(f"{teacher_named(answers)} errs on {said}: {advice}.")
+    return texts
+
+
+def _outcome(validity: Metrics, errors: str) -> str:
+    """What there is to tailor in the teacher's errors; errors: of ROLES."""
+    if validity["shares"][errors]["mean"] < FEW_ERRORS or not validity[errors]:
+        return FEW
     ahead = validity[AHEAD[errors]]
-    said = (
-        f"{errs}; a low influence finds them with AUC {show(found['influence']['auc'])}, the teacher's own confidence"
-        f" with {show(found['confidence']['auc'])}, the student's probability of the teacher's class with"
-        f" {show(found['likelihood']['auc'])}"
-    )
     if ahead["mean"] <= 0:
-        return f"{said}: tailoring has little to go by and may do harm; leave it, or lower `lambda`."
-    shown = "" if exceeds(ahead, 0) else ", though these seeds do not show it"
+        return HARM
+    return SOME
+
+
+def _errs(validity: Metrics, errors: str) -> str:
+    """On how many rows the teacher errs."""
+    given = (
+        " (by the labels as given)" if ROLES[errors] == "train" and not validity["shares"]["mislabel"]["mean"] else ""
+    )
+    return f"{show(validity['shares'][errors])} % of the {ROLES[errors]} rows{given}"
+
+
+def _found(validity: Metrics, errors: str) -> str:
+    """The same, and what finds these errors."""
+    found = validity[errors]
+    return (
+        f"{_errs(validity, errors)}; a low influence finds them with AUC {show(found['influence']['auc'])}, the"
+        f" teacher's own confidence with {show(found['confidence']['auc'])}, the student's probability of the teacher's"
+        f" class with {show(found['likelihood']['auc'])}"
+    )
+
+
+def _advice(outcome: str, kinds: list[str], validity: Metrics, arms: Iterable[str], answers: bool) -> str:
+    """What to do about errors that have the same outcome; kinds: of ROLES."""
+    if outcome == FEW:
+        return "there is next to nothing to tailor in them"
+    both = " in both roles" if len(kinds) > 1 else ""
+    if outcome == HARM:
+        return f"tailoring has little to go by{both} and may do harm; leave it, or lower `lambda`"
+    unshown = [ROLES[errors] for errors in kinds if not exceeds(validity[AHEAD[errors]], 0)]
+    doubt = ", though these seeds do not show it" if unshown else ""
+    if 0 < len(unshown) < len(kinds):
+        doubt += f" on {unshown[0]}"
     if any(arm in arms for arm in TAILORING):
         tried = "try another `lambda`" + ("" if answers else ", more epochs of retraining")
     else:
         tried = f"list `{'tilted' if answers else 'tailored'}`"
-    return f"{said}: tailoring has something to do{shown}; {tried}."
+    return f"tailoring has something to do{both}{doubt}; {tried}"
 
 
 def _room(student: str, behind: Interval, answers: bool) -> str:
