@@ -31,6 +31,7 @@ def main() -> None:
     texts = gathered.read_texts(pd.concat(ends)["sample_id"])
     helpful, harmful = (end.merge(texts, on="sample_id") for end in ends)
     curves = gathered.read_curves(cells, seeds, arms, official)
+    without_curve = tables.without_curve(curves)
     costs = gathered.read_costs(seeds, arms)
     found = gathered.read_validation(seeds)
     changes, subsets = scores.removal_changes(found), scores.subset_losses(found)
@@ -61,6 +62,7 @@ def main() -> None:
         heard=[arm for arm in arms if heard_feedback(arm, costs[arm], params)],
         keep=params.distill.keep,
         answers=answers,
+        without_curve=without_curve,
         descriptions={arm: ARMS[arm].__doc__.splitlines()[0] for arm in arms},
     )
     majority, teacher = metrics["majority"][official], cells.loc[("teacher", WARMUP), official]
@@ -70,7 +72,7 @@ def main() -> None:
     figures = {
         "arms": plots.arms_figure(students, teacher, majority, official, parts[0]),
         "differences": plots.differences_figure(students, starts + compared, settled, official, parts[0]),
-        "curves": plots.curves_figure(curves, arms, official),
+        "curves": plots.curves_figure(curves[~curves["phase"].isin(without_curve)], arms, official),
         "influence": influence_plots.influence_figure(influence),
     }
     if len(changes) or len(subsets):

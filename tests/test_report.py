@@ -290,6 +290,7 @@ def test_the_report(reported):
     assert {path.name for path in stage.FIGURES.iterdir()} == FIGURES
     assert set(re.findall(r"\]\(figures/(.*?)\)", page)) == FIGURES
     assert "Seeds: 1, 2, 3; 1,000 test rows" in page
+    assert "(figures/curves.png)\n\n## Influence" in page
     curves = pd.read_csv(stage.REPORTS / "curves.csv")
     assert list(curves) == ["step", *ARMS]
     assert curves["step"].tolist() == [0, 40, 80, 120, 160, 200, 240]
@@ -600,6 +601,20 @@ def test_the_tests_are_those_of_the_first_part_and_corrected_together(reported):
     assert row.endswith(f"| {show_p(p)} | {show_p(corrected)} | {100 * smallest:.1f} |")
     assert [test["p_holm"] for test in tests.values()] == holm([test["p"] for test in tests.values()])
     assert page.split("## Tests")[1].split("## Teachers")[0].count("| ce − ") == 2
+
+
+def test_a_phase_without_training_has_no_panel(workspace, monkeypatch):
+    workspace(arms=["kd"])
+    for seed in SEEDS:
+        curve = cell(seed, "teacher") / "live/plots/metrics/selection/accuracy.tsv"
+        pd.read_csv(curve, sep="\t")[:1].to_csv(curve, sep="\t", index=False)
+    drawn = []
+    monkeypatch.setattr(stage.drawing, "png", lambda figure: drawn.append(figure) or b"")
+    stage.main()
+    titles = [axes.get_title(loc="left") for figure in drawn for axes in figure.axes]
+    assert "Student, warm-up" in titles and "Student, distillation" in titles
+    assert "Teacher, warm-up" not in titles
+    assert "several): Teacher, warm-up.\n\n## Influence" in read_reports()[2]
 
 
 def test_a_missing_prediction_is_an_error(workspace):
