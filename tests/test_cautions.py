@@ -82,6 +82,24 @@ def test_models_that_are_not_shown_above_the_majority_class_are_named():
     )
 
 
+def test_where_no_student_is_above_the_majority_class_nothing_else_is_said():
+    metrics = models(kd=value(0.67), ce=value(0.64), warmup=value(0.6), teacher=value(0.8))
+    metrics["from_warm"]["differences"]["ce-warmup"]["accuracy"] = value(-0.05)
+    metrics["behind_teacher"]["kd"]["accuracy"] = value(-0.05)
+    assert of_models(metrics, "accuracy", "best", answers=False) == [
+        "No student is shown above the majority class (66.5 accuracy): the students `warmup` 60.0 [59.0, 61.0], `kd`"
+        " 67.0 [66.0, 68.0] and `ce` 64.0 [63.0, 65.0]. None of them is worth shipping, and what lies between the arms"
+        " says nothing; more labelled rows, a student with more layers or a pretrained one (`pair`), a higher learning"
+        " rate or longer training come first."
+    ]
+    metrics["teachers"]["warmup"]["accuracy"] = value(0.5)
+    (said,) = of_models(metrics, "accuracy", "best", answers=True)
+    assert "`ce` 64.0 [63.0, 65.0]; the teachers `warmup` 50.0 [49.0, 51.0]. None of them" in said
+    metrics["warm_student"]["accuracy"] = value(0.7)
+    *_, chance = of_models(metrics, "accuracy", "best", answers=False)
+    assert chance.startswith("Not shown above the majority class (66.5 accuracy): the students `kd` 67.0")
+
+
 def test_answers_at_chance_are_not_to_be_trained():
     (said,) = at_chance(models(kd=value(0.68), teacher=value(0.665)), "accuracy", "accuracy", answers=True)
     assert said.endswith(f"a constant may be as good, and {OTHER_ANSWERS} come first.")

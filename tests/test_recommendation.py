@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 
 from lgtm.report.cautions import OTHER_ANSWERS
-from lgtm.report.recommendation import NOTHING, WARM_STUDENT, choose, next_steps, recommend
+from lgtm.report.recommendation import NO_TRANSFER, NOTHING, TO_LEARN, WARM_STUDENT, choose, next_steps, recommend
 from lgtm.report.verdicts import pairs, reversed_interval, starts
 
 ARMS = ("ce", "kd", "control", "tailored")
@@ -57,6 +57,7 @@ def run(better=(), worse=(), gains=ARMS, arms=ARMS, *, chance=(), n=3, harms=(),
     return between | {
         "arms": {arm: student(arm) for arm in arms},
         "warm_student": student("warmup"),
+        "teachers": {"warmup": student("teacher")},
         "majority": {"f1": 0.495},
         "from_warm": from_warm,
         "environments": environments or {},
@@ -148,6 +149,33 @@ def test_which_student_to_ship(case):
 )
 def test_why(settings, why):
     assert choose(run(**settings), "f1")[1] == why
+
+
+def test_where_the_baselines_are_at_chance_none_of_them_is_what_an_arm_beats():
+    found = choose(run(chance=["warmup", "ce", "kd", "control"], gains=()), "f1")[1]
+    assert found.startswith("The baselines that are listed are at chance, or worse than the warm student; from the")
+    alone = run(arms=("tailored", "filtered"), gains=["tailored", "filtered"])
+    assert choose(alone, "f1")[1].startswith("No baseline is listed; ")
+
+
+def test_students_that_learn_nothing_need_something_else_than_another_arm():
+    above = next_steps(run(chance=[*ARMS, "warmup"]), "f1", 0, answers=False)
+    assert above == [
+        *TO_LEARN,
+        "More `seeds`: some students are above it in the mean, though not shown to be.",
+        NO_TRANSFER,
+    ]
+    metrics = run(chance=[*ARMS, "warmup", "teacher"], n=1)
+    metrics["majority"] = {"f1": 0.52}
+    assert choose(metrics, "f1")[0] == NOTHING
+    below = next_steps(metrics, "f1", 0, answers=False)
+    assert below[:-1] == TO_LEARN
+    assert below[-1].startswith(
+        "The warmed-up teacher is not shown above it either, 50.0, and has nothing to teach: more"
+    )
+    assert OTHER_ANSWERS in next_steps(metrics, "f1", 0, answers=True)[-1]
+    learnt = next_steps(run(chance=ARMS), "f1", 0, answers=False)
+    assert not set(TO_LEARN) & set(learnt)
 
 
 def on_transfer(**found):

@@ -20,6 +20,7 @@ from lgtm.params import ARMS as ARMS_BY_NAME
 from lgtm.report import influence_plots, plots
 from lgtm.report import page as pages
 from lgtm.report.cautions import clean_feedback, differing, mixed_environments
+from lgtm.report.recommendation import TO_LEARN
 from lgtm.report.scores import extremes, join_scores, rank_samples, share_helpful, subset_losses
 from lgtm.report.statistics import CORRELATION, SHARE, crossed_test, holm, interval, smallest_shown
 from lgtm.report.tables import (
@@ -816,7 +817,7 @@ def test_where_environments_differ_in_words():
     assert "torch 2.11 (seed 1), 2.12 (seed 2) and 2.13 (seed 3)." in mixed_environments(differing(by_seed))[0]
 
 
-def test_harm_a_weak_teacher_and_chance_are_told_first_and_nothing_is_shipped(workspace, undrawn, monkeypatch):
+def test_chance_is_told_first_with_what_to_change_and_nothing_is_shipped(workspace, undrawn, monkeypatch):
     monkeypatch.setitem(MEANS, "warmup", 0.535)
     monkeypatch.setitem(MEANS, "kd", 0.47)
     monkeypatch.setitem(MEANS, "tailored", 0.535)
@@ -827,13 +828,29 @@ def test_harm_a_weak_teacher_and_chance_are_told_first_and_nothing_is_shipped(wo
     stage.main()
     metrics, summary, page = read_reports()
     told = first_lines(page)
+    assert metrics["from_warm"]["differences"]["kd-warmup"]["accuracy"]["high"] < 0
+    assert f"**No student is shown above the majority class ({100 * MAJORITY:.1f} accuracy): the students " in told
+    assert "None of them is worth shipping" in told and "more labelled rows" in told
+    assert "harms" not in told and "below its own students" not in told
+    assert summary["ship"] == metrics["recommendation"]["ship"] == "nothing"
+    assert "**Ship: nothing.** No student is shown to be above the majority class." in page
+    assert metrics["recommendation"]["next"][: len(TO_LEARN)] == TO_LEARN
+
+
+def test_harm_and_a_weak_teacher_are_told_first(workspace, undrawn, monkeypatch):
+    monkeypatch.setitem(MEANS, "kd", 0.6)
+    workspace(arms=["kd", "tailored"])
+    results = read_results(SEEDS, ["kd", "tailored"])
+    weak = (results["model"] == "teacher") & (results["metric"] == "accuracy")
+    write_evaluation(Path(), results.assign(value=results["value"].where(~weak, 0.44)).to_dict("records"), "accuracy")
+    stage.main()
+    metrics, _, page = read_reports()
+    told = first_lines(page)
     change = metrics["from_warm"]["differences"]["kd-warmup"]["accuracy"]
     assert change["high"] < 0
     assert f"**`kd` ({show(change, signed=True, unit=' points')}) harms: on accuracy, below the warm student" in told
     assert "**The warmed-up teacher is below its own students, teacher − student: the warm student (" in told
-    assert f"**Not shown above the majority class ({100 * MAJORITY:.1f} accuracy): the students " in told
-    assert summary["ship"] == metrics["recommendation"]["ship"] == "nothing"
-    assert "**Ship: nothing.** No student is shown to be above the majority class." in page
+    assert f"**Not shown above the majority class ({100 * MAJORITY:.1f} accuracy): the teachers " in told
 
 
 def test_what_to_ship_stands_on_the_page_and_in_the_figures(reported):

@@ -11,6 +11,10 @@ Environment = dict[str, Any]
 
 # What comes first where a model is poor. Answers cannot be trained.
 MORE_TRAINING = "more warm-up epochs, another learning rate or more rows"
+MORE_STUDENT = (
+    "more labelled rows, a student with more layers or a pretrained one (`pair`), a higher learning rate or longer"
+    " training"
+)
 OTHER_ANSWERS = (
     "other answers, the mean of several votes a row, probabilities in place of names alone (`kind` in the pair's card)"
     " or a teacher that is trained here (`pair`)"
@@ -97,18 +101,17 @@ def crossing_roles(summary: dict[str, Any]) -> list[str]:
 
 
 def of_models(metrics: Metrics, official: str, keep: str, *, answers: bool) -> list[str]:
-    """What is wrong with the models: harm, weak_teacher and at_chance of a run's metrics.
+    """What is wrong with a run's models: harm, weak_teacher and at_chance; the last alone where no student has learnt.
 
     keep: distill's setting; answers: whether the teacher is a file of answers.
     """
     metric = NAMES[official]
+    chance = at_chance(metrics, official, metric, answers=answers)
+    if nothing_learnt(metrics, official):
+        return chance  # what is harm among such students is noise, and its cure, fewer steps, the wrong one
     changes = {arm: metrics["from_warm"]["differences"][f"{arm}-{WARMUP}"][official] for arm in metrics["arms"]}
     behind = {name: values[official] for name, values in metrics["behind_teacher"].items() if name in (WARMUP, "kd")}
-    return [
-        *harm(changes, metric, keep),
-        *weak_teacher(behind, answers=answers),
-        *at_chance(metrics, official, metric, answers=answers),
-    ]
+    return [*harm(changes, metric, keep), *weak_teacher(behind, answers=answers), *chance]
 
 
 def harm(changes: dict[str, Interval], metric: str, keep: str) -> list[str]:
@@ -157,8 +160,14 @@ def teacher_named(answers: bool) -> str:
     return "The teacher" if answers else "The warmed-up teacher"
 
 
+def nothing_learnt(metrics: Metrics, official: str) -> bool:
+    """Whether no student, the warm one among them, is shown to be above the majority class."""
+    students = (metrics["warm_student"], *metrics["arms"].values())
+    return not any(exceeds(values[official], metrics["majority"][official]) for values in students)
+
+
 def at_chance(metrics: Metrics, official: str, metric: str, *, answers: bool) -> list[str]:
-    """That models are not shown to be above the majority class.
+    """That models are not shown to be above the majority class, and what comes first.
 
     metric: the official one, named as in a sentence; answers: as of of_models.
     """
@@ -173,13 +182,16 @@ def at_chance(metrics: Metrics, official: str, metric: str, *, answers: bool) ->
             said[kind] = f"the {kind} {listed(figures)}"
     if not said:
         return []
+    where = f"above the majority class ({100 * majority:.1f} {metric}): {'; '.join(said.values())}"
+    if nothing_learnt(metrics, official):
+        return [
+            f"No student is shown {where}. None of them is worth shipping, and what lies between the arms says nothing;"
+            f" {MORE_STUDENT} come first."
+        ]
     cures = {kind: OTHER_ANSWERS if answers and kind == "teachers" else MORE_TRAINING for kind in said}
     if len(set(cures.values())) > 1:
         cures = {kind: f"for the {kind} {cure}" for kind, cure in cures.items()}
-    return [
-        f"Not shown above the majority class ({100 * majority:.1f} {metric}): {'; '.join(said.values())}; a constant"
-        f" may be as good, and {', '.join(dict.fromkeys(cures.values()))} come first."
-    ]
+    return [f"Not shown {where}; a constant may be as good, and {', '.join(dict.fromkeys(cures.values()))} come first."]
 
 
 def _named(changes: dict[str, Interval]) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TypedDict
 
-from lgtm.report.cautions import OTHER_ANSWERS, teacher_named
+from lgtm.report.cautions import OTHER_ANSWERS, nothing_learnt, teacher_named
 from lgtm.report.names import WARMUP, Metrics
 from lgtm.report.scores import AHEAD
 from lgtm.report.statistics import FEWEST_SEEDS, Interval, exceeds
@@ -20,6 +20,13 @@ NO_TRANSFER = (
     "The task has no rows without labels: if there are texts of the same kind, give them to the teacher to speak on"
     " first (`transfer` in the task's card)."
 )
+# What a student that learns nothing may lack.
+TO_LEARN = [
+    "More labelled rows: in the files of the task's card, or those that `prepare.max_train` leaves out.",
+    "A student with more layers, or a pretrained one: another card of `pairs/` (`pair`).",
+    "A higher learning rate of the student (`student.learning_rate` in the pair's card), or more"
+    " `student_warmup.epochs` and `distill.epochs`, above all where its learning curve still rises.",
+]
 UNTAUGHT = "without, tailoring has the credit for what more steps of the teacher, or more labels, do alone"
 UNTILTED = "without, nothing says what tailoring adds to the same answers"
 
@@ -84,6 +91,8 @@ def choose(metrics: Metrics, official: str) -> tuple[str, str]:
         why = "No arm is shown to be better than it"
     elif baseline:
         why = f"No arm is shown to be better than `{baseline}`, nor `{ship}` to be worse"
+    elif any(arm in metrics["arms"] for arm in BASELINES):
+        why = "The baselines that are listed are at chance, or worse than the warm student"
     else:
         why = "No baseline is listed"
     gain = _difference(metrics["from_warm"], ship, WARMUP, official)
@@ -111,6 +120,8 @@ def _difference(compared: Metrics, a: str, b: str, official: str) -> str:
 
 def next_steps(metrics: Metrics, official: str, transfer: int, *, answers: bool) -> list[str]:
     """What is worth trying next, each with the figures that say so where there are any; arguments as of recommend."""
+    if nothing_learnt(metrics, official):
+        return _to_learn(metrics, official, transfer, answers)
     arms = metrics["arms"]
     steps = [
         _unlabelled(metrics, official) if transfer else NO_TRANSFER,
@@ -122,6 +133,24 @@ def next_steps(metrics: Metrics, official: str, transfer: int, *, answers: bool)
         steps.append(f"List {listed(absent)} too: {UNTILTED if answers else UNTAUGHT}.")
     student = next((arm for arm in BASELINES if arm in arms), next(iter(arms)))
     return [*steps, _room(student, metrics["behind_teacher"][student][official], answers)]
+
+
+def _to_learn(metrics: Metrics, official: str, transfer: int, answers: bool) -> list[str]:
+    """What to change where no student is shown to be above the majority class; arguments as of recommend."""
+    majority = metrics["majority"][official]
+    teacher = metrics["teachers"][WARMUP][official]
+    steps = list(TO_LEARN)
+    if any(values[official]["mean"] > majority for values in (metrics["warm_student"], *metrics["arms"].values())):
+        steps.append("More `seeds`: some students are above it in the mean, though not shown to be.")
+    if not exceeds(teacher, majority):
+        better = "more `teacher_warmup.epochs`, a higher learning rate or a pretrained one (`pair`)"
+        steps.append(
+            f"{teacher_named(answers)} is not shown above it either, {show(teacher, official)}, and has nothing to"
+            f" teach: {OTHER_ANSWERS if answers else better} come first."
+        )
+    elif not transfer:
+        steps.append(NO_TRANSFER)
+    return steps
 
 
 def _unlabelled(metrics: Metrics, official: str) -> str:
