@@ -37,7 +37,7 @@ def main() -> None:
     changes, subsets = scores.removal_changes(found), scores.subset_losses(found)
 
     metrics = tables.summarise(cells, arms) | {
-        "environments": differing(gathered.read_environments(seeds, arms)),
+        "environments": differing(gathered.read_environments(seeds, arms, params.rounds.arms, params.rounds.count)),
         "tests": verdicts.significance(students, right, compared),
         "influence": {"share_helpful": scores.share_helpful(influence)},
         "validation": scores.validity(found, changes),

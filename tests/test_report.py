@@ -802,6 +802,25 @@ def test_an_environment_that_is_unknown_is_another_one(workspace, undrawn):
     assert "environments" not in first_lines(read_reports()[2])
 
 
+def test_teachers_that_were_not_kept_and_further_rounds_have_their_environments(workspace):
+    arms = ["kd", "crossfit", "tailored"]
+    workspace(arms=arms)
+    write_environments(SEEDS, arms)
+    alike = gathered.read_environments(SEEDS, arms, ["kd"], 3)
+    assert differing(alike) == {}
+    assert (1, "crossfit/teacher") not in alike and (1, "kd/rounds/2/student") not in alike
+    newer = {"torch": "2.14.0+cpu", "device": "cpu", "threads": 2}
+    write_json(cell(2, "crossfit", "teacher") / "environment.json", newer)  # and no network
+    for number in ("2", "3", "4"):
+        further = cell(3, "kd", "rounds", number, "student")
+        write_json(further / "config.json", {})
+        write_json(further / "environment.json", newer)
+    found = differing(gathered.read_environments(SEEDS, arms, ["kd"], 3))
+    named = "crossfit/teacher of seed 2; kd/rounds/2/student, kd/rounds/3/student of seed 3"
+    assert found == {"torch": {"2.13.0+cpu": "all others", "2.14.0+cpu": named}}
+    assert differing(gathered.read_environments([1, 3], arms)) == {}
+
+
 def test_where_environments_differ_in_words():
     names = ("teacher", "student", "kd/student")
     alike = {(seed, name): {"torch": "2.13", "threads": 2} for seed in (1, 2, 3) for name in names}
@@ -992,6 +1011,12 @@ def test_the_report_by_round(workspace, undrawn):
     assert f"| majority | {100 * MAJORITY:.1f} |  |  |" in section
     assert f"| warmup | {show(metrics['warm_student']['accuracy'])} |  |  |" in section
     assert (stage.FIGURES / "rounds.png").is_file()
+    write_environments(SEEDS, ["kd", "tailored"])
+    further = cell(3, "kd", "rounds", "2", "student")
+    write_json(further / "config.json", {})
+    write_json(further / "environment.json", {"torch": "2.14.0+cpu", "device": "cpu", "threads": 2})
+    stage.main()
+    assert "2.14.0+cpu (kd/rounds/2/student of seed 3). No winner is called" in first_lines(read_reports()[2])
 
 
 def test_rounds_are_paired_by_seed_and_named_when_missing():
