@@ -870,6 +870,17 @@ def test_harm_and_a_weak_teacher_are_told_first(workspace, undrawn, monkeypatch)
     assert f"**`kd` ({show(change, signed=True, unit=' points')}) harms: on accuracy, below the warm student" in told
     assert "**The warmed-up teacher is below its own students, teacher − student: the warm student (" in told
     assert f"**Not shown above the majority class ({100 * MAJORITY:.1f} accuracy): the teachers " in told
+    assert "train it for more `teacher_warmup.epochs`" in told
+    assert "The warmed-up teacher errs on" in page
+
+    path = Path("pairs") / f"{read_yaml('params.yaml')['pair']}.yaml"
+    card = read_yaml(path) | {"teacher": {"predictions": {"file": "answers.csv"}}}
+    path.write_text(yaml.safe_dump(card))
+    stage.main()
+    page = read_reports()[2]
+    assert "its answers cannot be trained" in first_lines(page)
+    assert "teacher_warmup" not in first_lines(page)
+    assert "The teacher errs on" in page
 
 
 def test_what_to_ship_stands_on_the_page_and_in_the_figures(reported):

@@ -138,7 +138,6 @@ def test_answers_are_reported_like_any_teacher(home):
     page = Path("reports/results.md").read_text()
     assert "| student | " in page and "| teacher | 1," not in page
     assert "or the mean of\nseveral): Teacher, warm-up.\n\n## Influence" in page
-    assert "The teacher errs on" in page and "longer" not in page.split("## How to read")[0]
     assert read_json(Path("reports/metrics.json"))["teachers"]["warmup"]["accuracy"]["mean"] == 1.0
 
 
