@@ -261,3 +261,8 @@ def live_curves(folder: Path) -> Iterator[Callable[[int, dict[str, float]], None
             live.sync()
 
         yield log
+    # Where no network was trained, an empty curve: dvc.yaml's plots name it, and DVC warns of one that is not there.
+    loss = folder / "live/plots/metrics/train/loss.tsv"
+    if not loss.is_file():
+        loss.parent.mkdir(parents=True, exist_ok=True)
+        loss.write_text("step\tloss\n")

@@ -12,6 +12,7 @@ import tiny_project
 import torch
 import yaml
 
+from lgtm.config import read_yaml
 from lgtm.errors import UserError
 from lgtm.networks.teachers import mean_logits
 from stages import (
@@ -50,6 +51,20 @@ def write_params(**changes) -> None:
 
 def write_pair(**teacher) -> None:
     Path("pairs/tiny.yaml").write_text(yaml.safe_dump(tiny_project.PAIR | {"teacher": teacher}))
+
+
+def require_what_dvc_plots() -> None:
+    """Hold that every curve of a warm-up that dvc.yaml's plots name is there, with its column."""
+    named = [
+        file
+        for plot in read_yaml(tiny_project.ROOT / "dvc.yaml")["plots"]
+        for each in plot.values()
+        for file in each["y"].items()
+    ]
+    curves = {file.replace("${seeds[0]}", "1"): column for file, column in named if file.startswith("work/")}
+    assert len(curves) == 4
+    for file, column in curves.items():
+        assert list(pd.read_csv(file, sep="\t")) == ["step", column]
 
 
 def run(arm: str = "kd") -> None:
@@ -118,9 +133,11 @@ def test_answers_are_reported_like_any_teacher(home):
     write_params(arms=["kd"], validation__subsets=0)
     run()
     validation.main(1)
+    require_what_dvc_plots()
     report.main()
     page = Path("reports/results.md").read_text()
     assert "| student | " in page and "| teacher | 1," not in page
+    assert "or the mean of\nseveral): Teacher, warm-up.\n\n## Influence" in page
     assert read_json(Path("reports/metrics.json"))["teachers"]["warmup"]["accuracy"]["mean"] == 1.0
 
 
@@ -184,6 +201,7 @@ def test_several_teachers_are_their_weighted_mean_and_are_trained_each_at_its_ra
     write_pair(mean=[one | {"weight": 3.0}, one | {"learning_rate": 2e-3}])
     write_params(arms=["control"])
     run("control")
+    require_what_dvc_plots()
     folders = [cell(1, "teacher", "members", name) for name in ("1", "2")]
     weights = [3.0, 1.0]
     for teacher, roles in (
