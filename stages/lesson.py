@@ -28,6 +28,7 @@ class Lesson:
         self.hard_label_weight = params.scored_loss.hard_label_weight
         self.costs: dict[str, dict[str, int]] = {}
         self.fresh: dict[str, np.ndarray] = {}
+        self.environment: dict[str, str | int] | None = None  # of teachers of which only the logits stay
 
     @cached_property
     def rows(self) -> pd.DataFrame:
@@ -122,8 +123,11 @@ class Lesson:
         self, name: str, *, only: np.ndarray | None = None, order: int = 0, keep: str | None = None
     ) -> np.ndarray:
         """Warm a teacher up, on a part of train where `only` is given, and return its logits; once for each name."""
+        from lgtm.networks.determinism import environment
+
         if name not in self.fresh:
             teacher = self._warmed_up(("train",), only, order, keep, description=f"{self.out}: {name}")
+            self.environment = environment(teacher.networks[0].model.device)
             self.fresh[name] = teacher.predict(TAUGHT, self.params.teacher_warmup.batch_size)
             self.bear(teacher.costs())
         return self.fresh[name]

@@ -33,6 +33,8 @@ def teach(arm: str, lesson: Lesson) -> None:
         write_targets(arm, tried, lesson)
     write_json(out / "trials.json", {name: digest(trial_folder(out, name) / "targets.parquet") for name in trials})
     write_cost(out, **lesson.costs)
+    if lesson.environment:
+        write_json(out / "environment.json", lesson.environment)
 
 
 def write_targets(arm: str, settings: ArmSettings, lesson: Lesson) -> None:

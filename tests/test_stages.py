@@ -334,6 +334,15 @@ def test_who_asks_for_the_student_bears_a_pass_and_who_follows_the_influence_its
         assert read_json(cell(1, arm, "teacher") / "cost.json") == cost
 
 
+def test_teachers_of_which_only_logits_stay_say_on_what_machine_they_were_made():
+    settings()
+    for arm, there in {"bagged": True, "kd": False}.items():
+        teacher_tailored.main(1, arm)
+        path = cell(1, arm, "teacher") / "environment.json"
+        assert path.is_file() == there
+    assert read_json(cell(1, "bagged", "teacher") / "environment.json")["torch"] == torch.__version__
+
+
 def test_pooled_learns_from_the_feedback_rows_and_what_its_teacher_says_of_them():
     settings(distill__hard_label_weight=1.0, distill__batch_size=100)
     teacher_tailored.main(1, "pooled")
