@@ -58,14 +58,16 @@ def role_path(role: str) -> Path:
     return DATA / f"{role}.parquet"
 
 
-def read_role(role: str) -> pd.DataFrame:
-    """The rows of a role, all of them."""
-    return pd.read_parquet(role_path(role))
+def read_role(role: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """The rows of a role, all of them; of the columns that are asked for, those that it has."""
+    path = role_path(role)
+    own = None if columns is None else [name for name in pq.read_schema(path).names if name in columns]
+    return pd.read_parquet(path, columns=own)
 
 
-def read_roles(roles: Sequence[str]) -> pd.DataFrame:
-    """The rows of several roles, one after the other; UNLABELLED where there is no label."""
-    rows = pd.concat([_labelled(read_role(role)) for role in roles], ignore_index=True)
+def read_roles(roles: Sequence[str], columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """The rows of several roles, one after the other; UNLABELLED where there is no label. columns: label among them."""
+    rows = pd.concat([_labelled(read_role(role, columns)) for role in roles], ignore_index=True)
     return rows.assign(label=rows["label"].astype("int64"))
 
 
@@ -259,3 +261,8 @@ def live_curves(folder: Path) -> Iterator[Callable[[int, dict[str, float]], None
             live.sync()
 
         yield log
+    # Where no network was trained, an empty curve: dvc.yaml's plots name it, and DVC warns of one that is not there.
+    loss = folder / "live/plots/metrics/train/loss.tsv"
+    if not loss.is_file():
+        loss.parent.mkdir(parents=True, exist_ok=True)
+        loss.write_text("step\tloss\n")

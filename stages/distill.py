@@ -8,16 +8,26 @@ import pyarrow.parquet as pq
 import torch
 
 from lgtm.arms.shared.cotraining import CoTeacher
-from lgtm.arms.shared.lesson import TAUGHT, CoTraining
+from lgtm.arms.shared.lesson import CoTraining
 from lgtm.networks.cost import added
 from lgtm.networks.determinism import make_deterministic
 from lgtm.networks.encoding import EncodedTexts
 from lgtm.networks.losses import DistillationLoss, HiddenMatching, LabelLoss, Loss
 from lgtm.networks.metrics import evaluate_logits
 from lgtm.networks.pairs import load_pair
-from lgtm.networks.training import count_steps, for_steps
+from lgtm.networks.training import count_steps
 from lgtm.params import ARMS, CO_TRAINED, Distill, Params, load_params
-from stages.artifacts import cell, read_json, read_matrix, read_roles, timed, trial_folder, write_cost, write_json
+from stages.artifacts import (
+    TAUGHT,
+    cell,
+    read_json,
+    read_matrix,
+    read_roles,
+    timed,
+    trial_folder,
+    write_cost,
+    write_json,
+)
 from stages.network import Network
 
 
@@ -97,10 +107,10 @@ def taught_student(student: Network, teacher: Path, params: Params, seed: int, o
     """Train a student on one set of targets, for as long as they say."""
     rows, how = rows_of(teacher, student), read_json(teacher / "summary.json")
     loss = loss_from(teacher / "targets.parquet", student, params.distill, params.distill.hard_label_weight)
-    steps = how["steps"] or round(how["longer"] * count_steps(how["rows"] or len(rows), params.distill))
-    settings = for_steps(params.distill, steps)
+    # However short a part of distill's time, at least one step.
+    steps = how["steps"] or max(1, round(how["longer"] * count_steps(how["rows"] or len(rows), params.distill)))
     rate = load_pair(params.pair).student.learning_rate
-    student.fit(loss, rows, settings, params, learning_rate=rate, seed=seed, out=out)
+    student.fit(loss, rows, params.distill, params, steps=steps, learning_rate=rate, seed=seed, out=out)
 
 
 def on_selection(student: Network, batch_size: int) -> dict[str, float]:

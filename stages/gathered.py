@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -38,19 +39,25 @@ def read_costs(seeds: list[int], arms: list[str]) -> dict[str, list[list[tuple[s
     }
 
 
-def read_environments(seeds: list[int], arms: list[str]) -> dict[tuple[int, str], dict[str, Any]]:
-    """What every network was made with, by seed and folder; empty where its cell did not say."""
-    folders = {(seed, name): cell(seed, name) for seed in seeds for name in ("teacher", "student")}
-    for seed in seeds:
-        for arm in arms:
-            folders[seed, f"{arm}/teacher"] = _teacher(seed, arm)
-            folders[seed, f"{arm}/student"] = cell(seed, arm, "student")
-    paths = {
-        network: member_folders(folder)[0] / "environment.json"
-        for network, folder in folders.items()
-        if is_network(folder)
-    }
-    return {network: read_json(path) if path.is_file() else {} for network, path in paths.items()}
+def read_environments(
+    seeds: list[int], arms: list[str], rounds: Sequence[str] = (), count: int = 1
+) -> dict[tuple[int, str], dict[str, Any]]:
+    """What every network was made with, by seed and folder; empty where its cell did not say.
+
+    rounds: the arms that went on, to `count` rounds. Teachers that an arm trained and did not keep are one with its
+    folder teacher, where that says what they were made with.
+    """
+    parts = [(), *((arm,) for arm in arms)]
+    parts += [(arm, "rounds", str(number)) for arm in rounds for number in range(2, count + 1)]
+    found = {}
+    for seed, part in product(seeds, parts):
+        student, made = cell(seed, *part, "student"), cell(seed, *part, "teacher")
+        teacher = chosen_teacher(made, student)
+        for name, folder in (("teacher", teacher if is_network(teacher) else made), ("student", student)):
+            path = member_folders(folder)[0] / "environment.json"
+            if path.is_file() or is_network(folder):
+                found[seed, "/".join((*part, name))] = read_json(path) if path.is_file() else {}
+    return found
 
 
 def read_results(seeds: list[int], arms: list[str], rounds: Sequence[str] = ()) -> pd.DataFrame:

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lgtm.arms.shared.lesson import TAUGHT, Targets
+from lgtm.arms.shared.lesson import Targets
 from lgtm.params import Params
-from stages.artifacts import INIT, read_cost, read_matrix, read_roles
+from stages.artifacts import INIT, TAUGHT, read_cost, read_matrix, read_roles
 
 # torch and transformers are imported where they are used: an arm that passes the warm teacher on needs neither, and
 # their import would be most of its time.
@@ -28,11 +28,12 @@ class Lesson:
         self.hard_label_weight = params.scored_loss.hard_label_weight
         self.costs: dict[str, dict[str, int]] = {}
         self.fresh: dict[str, np.ndarray] = {}
+        self.environment: dict[str, str | int] | None = None  # of teachers of which only the logits stay
 
     @cached_property
     def rows(self) -> pd.DataFrame:
-        """The rows that are taught: train's, then transfer's, whose label is below 0."""
-        return read_roles(TAUGHT)
+        """The rows that are taught, without their texts: train's, then transfer's, whose label is below 0."""
+        return read_roles(TAUGHT, ["sample_id", "label", "group"])
 
     @cached_property
     def labelled(self) -> np.ndarray:
@@ -122,8 +123,11 @@ class Lesson:
         self, name: str, *, only: np.ndarray | None = None, order: int = 0, keep: str | None = None
     ) -> np.ndarray:
         """Warm a teacher up, on a part of train where `only` is given, and return its logits; once for each name."""
+        from lgtm.networks.determinism import environment
+
         if name not in self.fresh:
             teacher = self._warmed_up(("train",), only, order, keep, description=f"{self.out}: {name}")
+            self.environment = environment(teacher.networks[0].model.device)
             self.fresh[name] = teacher.predict(TAUGHT, self.params.teacher_warmup.batch_size)
             self.bear(teacher.costs())
         return self.fresh[name]

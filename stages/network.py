@@ -12,7 +12,7 @@ from lgtm.networks.determinism import environment
 from lgtm.networks.encoding import EncodedTexts
 from lgtm.networks.losses import Loss
 from lgtm.networks.models import classifier, load_tokenizer
-from lgtm.networks.training import Fitted, fit, predict
+from lgtm.networks.training import Fitted, count_steps, fit, predict
 from lgtm.params import Params
 from stages.artifacts import live_curves, read_roles, read_task, save_model, taught_chunks, write_json
 
@@ -53,16 +53,18 @@ class Network:
         settings,
         params: Params,
         *,
+        steps: int | None = None,
         log: Log = lambda step, values: None,
         **more,
     ) -> Fitted:
-        """Train on these rows and choose on the selection role; more: of training.fit."""
+        """Train on these rows and choose on selection; steps: None for those of the settings, more: of training.fit."""
         return fit(
             self.model,
             loss,
             rows,
             self.encode("selection"),
             settings,
+            steps=count_steps(len(rows), settings) if steps is None else steps,
             precision=params.precision,
             metrics=self.task["metrics"],
             log=log,

@@ -15,7 +15,7 @@ from lgtm.data.transfer import TransferRows, chosen_rows
 from lgtm.demands import require_what_is_asked
 from lgtm.errors import UserError
 from lgtm.networks.pairs import Network, PairCard, load_pair
-from lgtm.params import Params, Prepare, load_params
+from lgtm.params import Prepare, load_params
 from stages.artifacts import (
     ANSWERED,
     DATA,
@@ -29,6 +29,8 @@ from stages.artifacts import (
     write_json,
 )
 
+PREDICTIONS = "teacher.predictions"  # where a pair's card names answers
+
 
 def main() -> None:
     """Write the roles' tables to work/data and the starting networks to work/init."""
@@ -36,17 +38,20 @@ def main() -> None:
     folder = Path("tasks") / params.task
     card, pair = load_card(folder), load_pair(params.pair)
     require_what_is_asked(pair, params)
+    pair_path = Path("pairs") / f"{params.pair}.yaml"
+    asked = answers_asked(pair, pair_path)
 
     raw, leaderboard = read_splits(card, folder), read_leaderboard(card, folder)
+    answers = answers_given(asked, card, folder, raw.labels, pair_path)
     roles, summary = assign_roles(raw, params.prepare)
-    answers = answers_of(pair, card, folder, raw.labels, params)
+    # Before transfer, which may be long: a row without an answer is told at once.
+    roles = {role: answered(frame, role, answers) for role, frame in roles.items()}
     transfer = write_transfer(
         TransferRows(card, folder, raw, roles), params.prepare, list(card.columns.texts()), answers
     )
     if transfer["read"] and not transfer["rows"]:
         raise UserError(f"{folder / CARD}: transfer: every row is empty or stands in another role")
     roles = plant_noise(roles, card.label_noise, card.clean_roles, len(raw.labels), params.prepare.seed)
-    roles = {role: answered(frame, role, answers) for role, frame in roles.items()}
     summary |= {"transfer": transfer, "files": raw.files}
     summary["label_noise"] = {"fraction": card.label_noise, "clean_roles": card.clean_roles}
 
@@ -102,13 +107,18 @@ def starts(pair: PairCard, name: str) -> list[tuple[Path, Network, str]]:
     return [*zip(places, teachers, fields, strict=False), (INIT / "student", pair.student, f"{card}: student")]
 
 
-def answers_of(pair: PairCard, card: TaskCard, folder: Path, labels: list[str], params: Params) -> AnswerTable | None:
-    """What the pair's teacher said, where it is a file of answers."""
-    if pair.teacher.predictions is None:
-        return None
-    path, section = Path("pairs") / f"{params.pair}.yaml", "teacher.predictions"
-    answers = parse(Answers, pair.teacher.predictions, path, section)
-    return read_answers(answers, folder, labels, card.columns.text_pair is not None, path, section)
+def answers_asked(pair: PairCard, path: Path) -> Answers | None:
+    """Which answers the pair's card names, where its teacher is a file of them; path: of the card."""
+    said = pair.teacher.predictions
+    return None if said is None else parse(Answers, said, path, PREDICTIONS)
+
+
+def answers_given(
+    asked: Answers | None, card: TaskCard, folder: Path, labels: list[str], path: Path
+) -> AnswerTable | None:
+    """The answers that the pair's card names, read."""
+    paired = card.columns.text_pair is not None
+    return None if asked is None else read_answers(asked, folder, labels, paired, path, PREDICTIONS)
 
 
 def answered(rows: pd.DataFrame, role: str, answers: AnswerTable | None) -> pd.DataFrame:

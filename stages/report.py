@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from lgtm.networks.pairs import load_pair
 from lgtm.params import ARMS, CO_TRAINED, Params, load_params
 from lgtm.report import drawing, influence_plots, plots, scores, tables, verdicts
 from lgtm.report.cautions import differing
@@ -18,6 +19,7 @@ def main() -> None:
     """Write results.md, metrics.json, summary.json, curves.csv and figures to reports."""
     params, task = load_params(), read_task() | read_summary()
     seeds, arms, official = params.seeds, params.arms, task["metrics"][0]
+    answers = not load_pair(params.pair).teacher.networks
     results = gathered.read_results(seeds, arms, params.rounds.arms)
     parts = list(results["part"].unique())
     cells = tables.select_cells(results, seeds, arms)
@@ -29,12 +31,13 @@ def main() -> None:
     texts = gathered.read_texts(pd.concat(ends)["sample_id"])
     helpful, harmful = (end.merge(texts, on="sample_id") for end in ends)
     curves = gathered.read_curves(cells, seeds, arms, official)
+    without_curve = tables.without_curve(curves)
     costs = gathered.read_costs(seeds, arms)
     found = gathered.read_validation(seeds)
     changes, subsets = scores.removal_changes(found), scores.subset_losses(found)
 
     metrics = tables.summarise(cells, arms) | {
-        "environments": differing(gathered.read_environments(seeds, arms)),
+        "environments": differing(gathered.read_environments(seeds, arms, params.rounds.arms, params.rounds.count)),
         "tests": verdicts.significance(students, right, compared),
         "influence": {"share_helpful": scores.share_helpful(influence)},
         "validation": scores.validity(found, changes),
@@ -42,7 +45,7 @@ def main() -> None:
         "cost": tables.summarise_cost(costs),
     }
     metrics["from_warm"]["tests"] = verdicts.significance(students, right, starts)
-    metrics["recommendation"] = recommend(metrics, official, task["transfer"]["rows"])
+    metrics["recommendation"] = recommend(metrics, official, task["transfer"]["rows"], answers=answers)
     rounds = None
     if params.rounds.arms:
         rounds = tables.by_round(results, cells, params.rounds.arms, params.rounds.count, official)
@@ -58,6 +61,8 @@ def main() -> None:
         harmful=harmful,
         heard=[arm for arm in arms if heard_feedback(arm, costs[arm], params)],
         keep=params.distill.keep,
+        answers=answers,
+        without_curve=without_curve,
         descriptions={arm: ARMS[arm].__doc__.splitlines()[0] for arm in arms},
     )
     majority, teacher = metrics["majority"][official], cells.loc[("teacher", WARMUP), official]
@@ -67,7 +72,7 @@ def main() -> None:
     figures = {
         "arms": plots.arms_figure(students, teacher, majority, official, parts[0]),
         "differences": plots.differences_figure(students, starts + compared, settled, official, parts[0]),
-        "curves": plots.curves_figure(curves, arms, official),
+        "curves": plots.curves_figure(curves[~curves["phase"].isin(without_curve)], arms, official),
         "influence": influence_plots.influence_figure(influence),
     }
     if len(changes) or len(subsets):

@@ -1,7 +1,6 @@
 """Make an arm's teacher: the warm one, or one trained further, tailored to this student, or several."""
 
 import numpy as np
-import pandas as pd
 
 from lgtm.arms.shared.lesson import Targets
 from lgtm.arms.shared.settings import ArmSettings
@@ -9,7 +8,7 @@ from lgtm.demands import require_what_is_asked
 from lgtm.inputs import digest
 from lgtm.networks.pairs import load_pair
 from lgtm.params import ARMS, load_params
-from stages.artifacts import cell, read_roles, timed, trial_folder, write_cost, write_json, write_table
+from stages.artifacts import TAUGHT, cell, read_roles, timed, trial_folder, write_cost, write_json, write_table
 from stages.lesson import Lesson
 
 
@@ -34,33 +33,36 @@ def teach(arm: str, lesson: Lesson) -> None:
         write_targets(arm, tried, lesson)
     write_json(out / "trials.json", {name: digest(trial_folder(out, name) / "targets.parquet") for name in trials})
     write_cost(out, **lesson.costs)
+    if lesson.environment:
+        write_json(out / "environment.json", lesson.environment)
 
 
 def write_targets(arm: str, settings: ArmSettings, lesson: Lesson) -> None:
     """Write what a student is taught to lesson.out: targets.parquet, a row per sample, and how in summary.json."""
     targets = ARMS[arm].teach(settings, lesson)
-    rows = np.arange(len(read_roles(targets.roles))) if targets.kept is None else targets.kept
+    roles = targets.roles or TAUGHT
+    sample_id = read_roles(roles, ["sample_id", "label"])["sample_id"]
+    rows = np.arange(len(sample_id)) if targets.kept is None else targets.kept
     columns = {}
     if targets.logits is not None:
         columns["logits"] = targets.logits[rows]
         if targets.weights is not None:
             columns["weight"] = targets.weights.astype(np.float32)[rows]
         if lesson.params.distill.hidden_weight and targets.hidden:
-            columns["hidden"] = hidden_states(lesson, targets)[rows]
-    sample_id: pd.Series = read_roles(targets.roles)["sample_id"].iloc[rows]
-    write_table(lesson.out / "targets.parquet", sample_id.reset_index(drop=True), row=rows, **columns)
+            columns["hidden"] = hidden_states(lesson, targets, roles)[rows]
+    write_table(lesson.out / "targets.parquet", sample_id.iloc[rows].reset_index(drop=True), row=rows, **columns)
     write_json(
         lesson.out / "summary.json",
-        {"roles": targets.roles, "rows": targets.rows, "longer": targets.longer, "steps": targets.steps},
+        {"roles": roles, "rows": targets.rows, "longer": targets.longer, "steps": targets.steps},
     )
 
 
-def hidden_states(lesson: Lesson, targets: Targets) -> np.ndarray:
-    """The teacher's last layer at the first position, for every row of its targets."""
+def hidden_states(lesson: Lesson, targets: Targets, roles: tuple[str, ...]) -> np.ndarray:
+    """The teacher's last layer at the first position, for every row of these roles."""
     from stages.teachers import Teacher
 
     (network,) = (targets.teacher or Teacher(lesson.teacher)).networks
     before = network.passes.total()["forward"]
-    hidden = network.predict(targets.roles, lesson.params.distill.batch_size, hidden=True)[1]
+    hidden = network.predict(roles, lesson.params.distill.batch_size, hidden=True)[1]
     lesson.bear({"teacher": network.passes.total() | {"forward": network.passes.forward - before, "backward": 0}})
     return hidden

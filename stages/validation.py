@@ -17,7 +17,7 @@ from lgtm.influence.validation import (
 from lgtm.networks.determinism import make_deterministic
 from lgtm.networks.losses import DistillationLoss
 from lgtm.networks.pairs import load_pair
-from lgtm.networks.training import fit
+from lgtm.networks.training import count_steps, fit
 from lgtm.params import Params, Training, load_params
 from stages.artifacts import VALIDATION, cell, read_matrix, read_role, role_path, write_json
 from stages.network import Network
@@ -106,6 +106,7 @@ class Retraining:
                 rows,
                 self.selection,
                 self.settings,
+                steps=count_steps(len(rows), self.settings),
                 learning_rate=self.rate,
                 precision=self.params.precision,
                 seed=repeat,

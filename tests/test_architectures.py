@@ -17,7 +17,7 @@ from lgtm.networks.encoding import EncodedTexts, by_length, ordered_batches
 from lgtm.networks.losses import LabelLoss
 from lgtm.networks.models import classifier, load_tokenizer, starting_network
 from lgtm.networks.pairs import Network
-from lgtm.networks.training import fit, predict
+from lgtm.networks.training import count_steps, fit, predict
 from lgtm.networks.trial import try_out
 
 SIZE = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32, "num_hidden_layers": 3}
@@ -121,6 +121,7 @@ def test_an_architecture_from_its_checkpoint_to_its_tangents(kind, tmp_path):
         train,
         train,
         SETTINGS,
+        steps=count_steps(len(train), SETTINGS),
         learning_rate=1e-3,
         precision="fp32",
         seed=1,

@@ -18,7 +18,7 @@ from lgtm.errors import UserError
 from lgtm.networks.encoding import EncodedTexts, training_batches
 from lgtm.networks.losses import DistillationLoss, HiddenMatching, inputs_of
 from lgtm.networks.models import train_wordpiece
-from lgtm.networks.training import fit
+from lgtm.networks.training import count_steps, fit
 from lgtm.params import TeacherTailored
 
 ROWS, CLASSES, SEED = 24, 2, 3
@@ -90,6 +90,7 @@ class Pair:
             self.train,
             self.selection,
             settings,
+            steps=count_steps(len(self.train), settings),
             learning_rate=STUDENT_RATE,
             precision="fp32",
             seed=SEED,

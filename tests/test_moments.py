@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from lgtm.networks.encoding import EncodedTexts, training_batches
 from lgtm.networks.losses import LabelLoss, inputs_of
-from lgtm.networks.training import fit
+from lgtm.networks.training import count_steps, fit
 
 RATE, SEED, BATCH, DECAY, LONGEST = 3e-3, 3, 8, 0.1, 0.5
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
@@ -41,13 +41,14 @@ def rows(first: int, number: int, truth: bool = True) -> EncodedTexts:
 
 def trained(selection: EncodedTexts, keep: str, earlier: int = 0, start: bool = True):
     """What fit leaves after two epochs of five steps, and what it hands over on the way."""
-    model, handed = student(), []
+    model, handed, settings = student(), [], SimpleNamespace(**SETTINGS, keep=keep)
     fitted = fit(
         model,
         LabelLoss(),
         rows(0, 36),
         selection,
-        SimpleNamespace(**SETTINGS, keep=keep),
+        settings,
+        steps=count_steps(36, settings),
         learning_rate=RATE,
         precision="fp32",
         seed=SEED,

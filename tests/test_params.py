@@ -85,6 +85,8 @@ def test_the_shipped_params_and_pairs_are_valid():
             "student_warmup.earlier_checkpoints: there are none before",
         ),
         ({"prepare.feedback": 0.7}, "leave 0.1 of the rows to train"),
+        ({"teacher_tailored.filtered.keep": 1}, "filtered.keep: should be a share such as 0.5, 1.0 for all rows, or a"),
+        ({"teacher_tailored.random_rows.keep": 1.5}, "random_rows.keep: should be a share such as 0.5, 1.0 for all "),
         ({"teacher_tailored.tailored.lambda": None}, "teacher_tailored.tailored.lambda: missing"),
         ({"teacher_warmup.batch_size": True}, "teacher_warmup.batch_size: input should be a valid integer"),
     ],

@@ -20,6 +20,7 @@ from lgtm.params import ARMS as ARMS_BY_NAME
 from lgtm.report import influence_plots, plots
 from lgtm.report import page as pages
 from lgtm.report.cautions import clean_feedback, differing, mixed_environments
+from lgtm.report.recommendation import TO_LEARN
 from lgtm.report.scores import extremes, join_scores, rank_samples, share_helpful, subset_losses
 from lgtm.report.statistics import CORRELATION, SHARE, crossed_test, holm, interval, smallest_shown
 from lgtm.report.tables import (
@@ -290,6 +291,7 @@ def test_the_report(reported):
     assert {path.name for path in stage.FIGURES.iterdir()} == FIGURES
     assert set(re.findall(r"\]\(figures/(.*?)\)", page)) == FIGURES
     assert "Seeds: 1, 2, 3; 1,000 test rows" in page
+    assert "(figures/curves.png)\n\n## Influence" in page
     curves = pd.read_csv(stage.REPORTS / "curves.csv")
     assert list(curves) == ["step", *ARMS]
     assert curves["step"].tolist() == [0, 40, 80, 120, 160, 200, 240]
@@ -602,6 +604,20 @@ def test_the_tests_are_those_of_the_first_part_and_corrected_together(reported):
     assert page.split("## Tests")[1].split("## Teachers")[0].count("| ce − ") == 2
 
 
+def test_a_phase_without_training_has_no_panel(workspace, monkeypatch):
+    workspace(arms=["kd"])
+    for seed in SEEDS:
+        curve = cell(seed, "teacher") / "live/plots/metrics/selection/accuracy.tsv"
+        pd.read_csv(curve, sep="\t")[:1].to_csv(curve, sep="\t", index=False)
+    drawn = []
+    monkeypatch.setattr(stage.drawing, "png", lambda figure: drawn.append(figure) or b"")
+    stage.main()
+    titles = [axes.get_title(loc="left") for figure in drawn for axes in figure.axes]
+    assert "Student, warm-up" in titles and "Student, distillation" in titles
+    assert "Teacher, warm-up" not in titles
+    assert "several): Teacher, warm-up.\n\n## Influence" in read_reports()[2]
+
+
 def test_a_missing_prediction_is_an_error(workspace):
     workspace()
     predictions = read_predictions(SEEDS, ARMS)
@@ -786,6 +802,25 @@ def test_an_environment_that_is_unknown_is_another_one(workspace, undrawn):
     assert "environments" not in first_lines(read_reports()[2])
 
 
+def test_teachers_that_were_not_kept_and_further_rounds_have_their_environments(workspace):
+    arms = ["kd", "crossfit", "tailored"]
+    workspace(arms=arms)
+    write_environments(SEEDS, arms)
+    alike = gathered.read_environments(SEEDS, arms, ["kd"], 3)
+    assert differing(alike) == {}
+    assert (1, "crossfit/teacher") not in alike and (1, "kd/rounds/2/student") not in alike
+    newer = {"torch": "2.14.0+cpu", "device": "cpu", "threads": 2}
+    write_json(cell(2, "crossfit", "teacher") / "environment.json", newer)  # and no network
+    for number in ("2", "3", "4"):
+        further = cell(3, "kd", "rounds", number, "student")
+        write_json(further / "config.json", {})
+        write_json(further / "environment.json", newer)
+    found = differing(gathered.read_environments(SEEDS, arms, ["kd"], 3))
+    named = "crossfit/teacher of seed 2; kd/rounds/2/student, kd/rounds/3/student of seed 3"
+    assert found == {"torch": {"2.13.0+cpu": "all others", "2.14.0+cpu": named}}
+    assert differing(gathered.read_environments([1, 3], arms)) == {}
+
+
 def test_where_environments_differ_in_words():
     names = ("teacher", "student", "kd/student")
     alike = {(seed, name): {"torch": "2.13", "threads": 2} for seed in (1, 2, 3) for name in names}
@@ -801,7 +836,7 @@ def test_where_environments_differ_in_words():
     assert "torch 2.11 (seed 1), 2.12 (seed 2) and 2.13 (seed 3)." in mixed_environments(differing(by_seed))[0]
 
 
-def test_harm_a_weak_teacher_and_chance_are_told_first_and_nothing_is_shipped(workspace, undrawn, monkeypatch):
+def test_chance_is_told_first_with_what_to_change_and_nothing_is_shipped(workspace, undrawn, monkeypatch):
     monkeypatch.setitem(MEANS, "warmup", 0.535)
     monkeypatch.setitem(MEANS, "kd", 0.47)
     monkeypatch.setitem(MEANS, "tailored", 0.535)
@@ -812,13 +847,40 @@ def test_harm_a_weak_teacher_and_chance_are_told_first_and_nothing_is_shipped(wo
     stage.main()
     metrics, summary, page = read_reports()
     told = first_lines(page)
+    assert metrics["from_warm"]["differences"]["kd-warmup"]["accuracy"]["high"] < 0
+    assert f"**No student is shown above the majority class ({100 * MAJORITY:.1f} accuracy): the students " in told
+    assert "None of them is worth shipping" in told and "more labelled rows" in told
+    assert "harms" not in told and "below its own students" not in told
+    assert summary["ship"] == metrics["recommendation"]["ship"] == "nothing"
+    assert "**Ship: nothing.** No student is shown to be above the majority class." in page
+    assert metrics["recommendation"]["next"][: len(TO_LEARN)] == TO_LEARN
+
+
+def test_harm_and_a_weak_teacher_are_told_first(workspace, undrawn, monkeypatch):
+    monkeypatch.setitem(MEANS, "kd", 0.6)
+    workspace(arms=["kd", "tailored"])
+    results = read_results(SEEDS, ["kd", "tailored"])
+    weak = (results["model"] == "teacher") & (results["metric"] == "accuracy")
+    write_evaluation(Path(), results.assign(value=results["value"].where(~weak, 0.44)).to_dict("records"), "accuracy")
+    stage.main()
+    metrics, _, page = read_reports()
+    told = first_lines(page)
     change = metrics["from_warm"]["differences"]["kd-warmup"]["accuracy"]
     assert change["high"] < 0
     assert f"**`kd` ({show(change, signed=True, unit=' points')}) harms: on accuracy, below the warm student" in told
     assert "**The warmed-up teacher is below its own students, teacher − student: the warm student (" in told
-    assert f"**Not shown above the majority class ({100 * MAJORITY:.1f} accuracy): the students " in told
-    assert summary["ship"] == metrics["recommendation"]["ship"] == "nothing"
-    assert "**Ship: nothing.** No student is shown to be above the majority class." in page
+    assert f"**Not shown above the majority class ({100 * MAJORITY:.1f} accuracy): the teachers " in told
+    assert "train it for more `teacher_warmup.epochs`" in told
+    assert "The warmed-up teacher errs on" in page
+
+    path = Path("pairs") / f"{read_yaml('params.yaml')['pair']}.yaml"
+    card = read_yaml(path) | {"teacher": {"predictions": {"file": "answers.csv"}}}
+    path.write_text(yaml.safe_dump(card))
+    stage.main()
+    page = read_reports()[2]
+    assert "its answers cannot be trained" in first_lines(page)
+    assert "teacher_warmup" not in first_lines(page)
+    assert "The teacher errs on" in page
 
 
 def test_what_to_ship_stands_on_the_page_and_in_the_figures(reported):
@@ -960,6 +1022,12 @@ def test_the_report_by_round(workspace, undrawn):
     assert f"| majority | {100 * MAJORITY:.1f} |  |  |" in section
     assert f"| warmup | {show(metrics['warm_student']['accuracy'])} |  |  |" in section
     assert (stage.FIGURES / "rounds.png").is_file()
+    write_environments(SEEDS, ["kd", "tailored"])
+    further = cell(3, "kd", "rounds", "2", "student")
+    write_json(further / "config.json", {})
+    write_json(further / "environment.json", {"torch": "2.14.0+cpu", "device": "cpu", "threads": 2})
+    stage.main()
+    assert "2.14.0+cpu (kd/rounds/2/student of seed 3). No winner is called" in first_lines(read_reports()[2])
 
 
 def test_rounds_are_paired_by_seed_and_named_when_missing():

@@ -16,7 +16,7 @@ from lgtm.influence.identity import distillation_influence, label_influence, tan
 from lgtm.influence.validation import detection
 from lgtm.networks.encoding import EncodedTexts, ordered_batches
 from lgtm.networks.losses import LabelLoss, inputs_of
-from lgtm.networks.training import fit, predict
+from lgtm.networks.training import count_steps, fit, predict
 
 CLASSES, TEMPERATURE, MIX = 3, 2.0, 0.2
 KINDS = ["cross_entropy", "calibrated", "margin"]
@@ -160,6 +160,7 @@ def student_of_noisy_labels():
         train,
         feedback,
         settings,
+        steps=count_steps(len(train), settings),
         learning_rate=2e-3,
         precision="fp32",
         seed=0,

@@ -92,6 +92,18 @@ def test_selection_says_how_the_kept_students_do():
         assert read_json(REPORTS / "selection.json")["selection"] == {"metric": "accuracy"} | expected
 
 
+def test_selection_says_of_how_many_students_one_was_the_best_there():
+    for arm in ("kd", "tailored"):
+        curve = cell(1, arm, "student") / "live/plots/metrics/selection/accuracy.tsv"
+        curve.parent.mkdir(parents=True)
+        pd.DataFrame({"step": [0], "accuracy": [0.5]}).to_csv(curve, sep="\t", index=False)
+    scores = {name: {"accuracy": 0.5, "nll": 0.7} for name in ("0", "0.5", "2")}
+    write_json(cell(1, "tailored", "student") / "choice.json", {"chosen": "2", "selection": scores})
+    selection.main()
+    figures = {"metric": "accuracy", "kd": 50.0, "tailored": 50.0, "tailored_trials": 3}
+    assert read_json(REPORTS / "selection.json")["selection"] == figures
+
+
 # --- influence ---
 
 
@@ -322,6 +334,15 @@ def test_who_asks_for_the_student_bears_a_pass_and_who_follows_the_influence_its
         assert read_json(cell(1, arm, "teacher") / "cost.json") == cost
 
 
+def test_teachers_of_which_only_logits_stay_say_on_what_machine_they_were_made():
+    settings()
+    for arm, there in {"bagged": True, "kd": False}.items():
+        teacher_tailored.main(1, arm)
+        path = cell(1, arm, "teacher") / "environment.json"
+        assert path.is_file() == there
+    assert read_json(cell(1, "bagged", "teacher") / "environment.json")["torch"] == torch.__version__
+
+
 def test_pooled_learns_from_the_feedback_rows_and_what_its_teacher_says_of_them():
     settings(distill__hard_label_weight=1.0, distill__batch_size=100)
     teacher_tailored.main(1, "pooled")
@@ -407,9 +428,11 @@ def test_the_epochs_factor_lengthens_the_training(length):
     settings(distill__batch_size=20, **length)
     write_targets(cell(1, "kd", "teacher"), random_logits(1))
     write_targets(cell(1, "kd_longer", "teacher"), random_logits(1), longer=2.5)
-    for arm in ("kd", "kd_longer"):
+    write_targets(cell(1, "kd_train", "teacher"), random_logits(1), longer=0.01)
+    arms = ("kd", "kd_longer", "kd_train")
+    for arm in arms:
         distill.main(1, arm)
-    assert [steps(cell(1, arm, "student")) for arm in ("kd", "kd_longer")] == [[0, 6], [0, 15]]
+    assert [steps(cell(1, arm, "student")) for arm in arms] == [[0, 6], [0, 15], [0, 1]]
 
 
 def test_hidden_states_of_the_teacher_are_matched_with_their_weight():

@@ -12,6 +12,7 @@ import tiny_project
 import torch
 import yaml
 
+from lgtm.config import read_yaml
 from lgtm.errors import UserError
 from lgtm.networks.teachers import mean_logits
 from stages import (
@@ -50,6 +51,20 @@ def write_params(**changes) -> None:
 
 def write_pair(**teacher) -> None:
     Path("pairs/tiny.yaml").write_text(yaml.safe_dump(tiny_project.PAIR | {"teacher": teacher}))
+
+
+def require_what_dvc_plots() -> None:
+    """Hold that every curve of a warm-up that dvc.yaml's plots name is there, with its column."""
+    named = [
+        file
+        for plot in read_yaml(tiny_project.ROOT / "dvc.yaml")["plots"]
+        for each in plot.values()
+        for file in each["y"].items()
+    ]
+    curves = {file.replace("${seeds[0]}", "1"): column for file, column in named if file.startswith("work/")}
+    assert len(curves) == 4
+    for file, column in curves.items():
+        assert list(pd.read_csv(file, sep="\t")) == ["step", column]
 
 
 def run(arm: str = "kd") -> None:
@@ -118,9 +133,11 @@ def test_answers_are_reported_like_any_teacher(home):
     write_params(arms=["kd"], validation__subsets=0)
     run()
     validation.main(1)
+    require_what_dvc_plots()
     report.main()
     page = Path("reports/results.md").read_text()
     assert "| student | " in page and "| teacher | 1," not in page
+    assert "or the mean of\nseveral): Teacher, warm-up.\n\n## Influence" in page
     assert read_json(Path("reports/metrics.json"))["teachers"]["warmup"]["accuracy"]["mean"] == 1.0
 
 
@@ -152,11 +169,31 @@ def test_what_answers_cannot_do_is_one_line_before_anything_trains(home):
     with pytest.raises(UserError, match=r"answers.jsonl: no such file"):
         prepare.main()
     Path("tasks/tiny/answers.jsonl").write_text('{"id": "train-0", "said": {"fine": 1.0, "awful": 2.0}}\n')
-    with pytest.raises(UserError, match="rows of transfer"):
+    with pytest.raises(UserError, match="rows of train"):
         prepare.main()
     write_pair(predictions=ANSWERS, learning_rate=1e-3)
     with pytest.raises(UserError, match="learning_rate is of one network, and not for predictions"):
         prepare.main()
+
+
+def test_mistakes_in_answers_are_told_in_the_order_of_their_price(home, monkeypatch):
+    """The card's before the task is read, the file's before roles are made, a row without one before transfer's."""
+    labelled = pd.concat([pd.read_csv(f"tasks/tiny/{split}.csv").assign(split=split) for split in ("train", "test")])
+    rows = labelled["split"] + "-" + labelled.groupby("split").cumcount().astype(str)
+    lines = [f'{{"id": "{row}", "said": {{"fine": 1.0, "awful": 2.0}}}}' for row in rows]
+
+    def told(stage: str, answers: list[str], **card) -> str:
+        Path("tasks/tiny/answers.jsonl").write_text("\n".join(answers) + "\n")
+        write_pair(predictions=ANSWERS | card)
+        with monkeypatch.context() as patched, pytest.raises(UserError) as error:
+            patched.setattr(prepare, stage, lambda *arguments: pytest.fail(f"{stage} was called"))
+            prepare.main()
+        return str(error.value)
+
+    assert told("read_splits", lines, kind="odds").startswith("pairs/tiny.yaml: teacher.predictions.kind: input should")
+    assert told("assign_roles", [*lines, '{"id": "x", "said": {"fine": 1.0}}']).endswith("give every class one")
+    assert "2 of 24 rows of test have no answer, the first is test-22" in told("write_transfer", lines[:-2])
+    assert "none of 20 rows of transfer is there by its id" in told("plant_noise", lines)
 
 
 def test_several_teachers_are_their_weighted_mean_and_are_trained_each_at_its_rate(home):
@@ -164,6 +201,7 @@ def test_several_teachers_are_their_weighted_mean_and_are_trained_each_at_its_ra
     write_pair(mean=[one | {"weight": 3.0}, one | {"learning_rate": 2e-3}])
     write_params(arms=["control"])
     run("control")
+    require_what_dvc_plots()
     folders = [cell(1, "teacher", "members", name) for name in ("1", "2")]
     weights = [3.0, 1.0]
     for teacher, roles in (

@@ -41,14 +41,15 @@ def selection():
 def run(data, selection, *, loss=None, learning_rate=3e-3, seed=1, precision="fp32", start=True, **changes):
     # A process has one precision; here it is each run's own.
     AcceleratorState._reset_state(reset_partial_state=True)
-    curves = []
+    curves, settings = [], SimpleNamespace(**SETTINGS | changes)
     model = tiny.model("bert", num_labels=2, attention="sdpa")
     fitted = fit(
         model,
         loss or LabelLoss(),
         data,
         selection,
-        SimpleNamespace(**SETTINGS | changes),
+        settings,
+        steps=count_steps(len(data), settings),
         learning_rate=learning_rate,
         precision=precision,
         seed=seed,

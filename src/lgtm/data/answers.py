@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from lgtm.config import Strict
 from lgtm.data.cells import Piece, Rows, read_pieces
 from lgtm.data.distributions import as_logits, label_logits
-from lgtm.data.duplicates import normalise
+from lgtm.data.duplicates import normalise, text_hashes
 from lgtm.data.tasks import ClassName as Name
 from lgtm.data.tasks import Separator, check_place
 from lgtm.errors import UserError
@@ -121,7 +121,7 @@ class AnswerTable:
         rows that are required have no answer, and where some rows of a role have one and others not.
         """
         keys = _keys({column: frame[column] for column in self.found_by})
-        hashes = _hashes(keys)
+        hashes = text_hashes(keys)
         places = np.searchsorted(self.keys, hashes).clip(max=len(self.keys) - 1)
         found = self.keys[places] == hashes
         answered = self.answered.setdefault(role, required or bool(found.any()))
@@ -170,7 +170,7 @@ def read_answers(
         keys = _keys({ours: piece.strings(name, "id" if answers.id else ours) for ours, name in found_by.items()})
         example = example or keys[0]
         rows.append((sum(map(len, hashes)), piece.rows))
-        hashes.append(_hashes(keys))
+        hashes.append(text_hashes(keys))
         logits.append(classes.logits(piece))
     unsorted, matrix = np.concatenate(hashes), np.concatenate(logits)
     order = np.argsort(unsorted, kind="stable")
@@ -255,13 +255,6 @@ def _keys(columns: dict[str, Iterable[str]]) -> list[str]:
         return list(columns["sample_id"])
     # The unit separator counts as white space, so it cannot occur in either text.
     return ["\x1f".join(map(normalise, texts)) for texts in zip(*columns.values(), strict=True)]
-
-
-def _hashes(keys: list[str]) -> np.ndarray:
-    # Of 10⁷ keys, two have one hash with a probability of 10⁻⁵. Half a character of Unicode is in no text of a task.
-    return pd.util.hash_array(
-        np.array([key.encode("utf-8", "surrogatepass") for key in keys], object), categorize=False
-    )
 
 
 def _excerpt(key: str) -> str:

@@ -1,6 +1,5 @@
 """Cells of a file of answers: rows, texts and numbers, with one line for what is wrong in them."""
 
-import difflib
 import unicodedata
 from collections.abc import Iterator
 from numbers import Number
@@ -12,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from lgtm.data import files
+from lgtm.data.columns import require_column
 from lgtm.errors import UserError
 
 
@@ -43,16 +43,7 @@ class Piece(NamedTuple):
 
     def column(self, name: str, key: str) -> pd.Series:
         """A column; key: what names it in the card."""
-        found = self.frame.columns.tolist()
-        if found.count(name) > 1:
-            raise UserError(f"{self.rows.source}: {found.count(name)} columns are called {name!r}; rename one")
-        if name not in found:
-            lower = {other.lower(): other for other in found}
-            close = difflib.get_close_matches(name.lower(), lower, n=1)
-            hint = f"; did you mean {lower[close[0]]!r}?" if close else ""
-            raise UserError(
-                f"{self.rows.source}: no column {name!r} ({self.card}.{key}); found {', '.join(found[:12])}{hint}"
-            )
+        require_column(self.frame, name, self.rows.source, f"{self.card}.{key}")
         return self.frame[name]
 
     def strings(self, name: str, key: str) -> list[str]:
@@ -85,11 +76,9 @@ class Piece(NamedTuple):
 
 def read_pieces(path: Path, separator: str | None, quoted: bool, card: Path, section: str) -> Iterator[Piece]:
     """The rows of a file in pieces. Raises UserError as read_file does."""
-    before = 0
-    for frame in files.read_pieces(path, separator, quoted, card):
+    for before, frame in files.counted(files.read_pieces(path, separator, quoted, card)):
         frame.columns = [unicodedata.normalize("NFC", str(name)) for name in frame.columns]
         yield Piece(Rows(path, before), frame, f"in {card}: {section}")
-        before += len(frame)
 
 
 def _is_missing(value: Any) -> bool:

@@ -39,17 +39,20 @@ class Table(NamedTuple):
 
 def check_columns(table: Table, columns: dict[str, str], card: Path) -> None:
     """Raise UserError where a table lacks one of the columns (ours -> theirs), or has it twice."""
-    found = [str(name) for name in table.frame.columns]
     for ours, theirs in columns.items():
-        if found.count(theirs) > 1:
-            raise UserError(f"{table.source}: {found.count(theirs)} columns are called {theirs!r}; rename one")
-        if theirs not in found:
-            lower = {name.lower(): name for name in found}
-            close = difflib.get_close_matches(theirs.lower(), lower, n=1)
-            hint = f"; did you mean {lower[close[0]]!r}?" if close else ""
-            raise UserError(
-                f"{table.source}: no column {theirs!r} (columns.{ours} in {card}); found {some(found)}{hint}"
-            )
+        require_column(table.frame, theirs, table.source, f"columns.{ours} in {card}")
+
+
+def require_column(frame: pd.DataFrame, name: str, source: Path | str, where: str) -> None:
+    """Raise UserError where a table lacks a column, or has it twice; where: the place in the card that names it."""
+    found = [str(other) for other in frame.columns]
+    if found.count(name) > 1:
+        raise UserError(f"{source}: {found.count(name)} columns are called {name!r}; rename one")
+    if name not in found:
+        lower = {other.lower(): other for other in found}
+        close = difflib.get_close_matches(name.lower(), lower, n=1)
+        hint = f"; did you mean {lower[close[0]]!r}?" if close else ""
+        raise UserError(f"{source}: no column {name!r} ({where}); found {some(found)}{hint}")
 
 
 def as_strings(table: Table, column: str) -> pd.Series:

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -31,23 +31,27 @@ def text_key(frame: pd.DataFrame) -> pd.Series:
     return keys.mask(swapped, others) + "\x1f" + others.mask(swapped, keys)
 
 
+def text_hashes(texts: Iterable[str]) -> np.ndarray:
+    """64-bit hashes of texts (N): of 10⁷ different ones, two have one hash with a probability of 10⁻⁵."""
+    # Half a character, which is in no text of a task, may stand in a file of answers.
+    return pd.util.hash_array(
+        np.array([text.encode("utf-8", "surrogatepass") for text in texts], object), categorize=False
+    )
+
+
 class Met:
-    """Texts that were met before, as 64-bit hashes: 8 bytes a text, and among 10⁷ a chance of 10⁻⁵ of a false one."""
+    """Texts that were met before, as hashes: 8 bytes a text, and a false one hardly ever."""
 
     def __init__(self, keys: pd.Series):
-        self.hashes = np.unique(_hashes(keys))
+        self.hashes = np.unique(text_hashes(keys))
 
     def of(self, keys: pd.Series) -> np.ndarray:
         """Which of these were met before: N booleans."""
-        return np.isin(_hashes(keys), self.hashes)
+        return np.isin(text_hashes(keys), self.hashes)
 
     def add(self, keys: pd.Series) -> None:
         """Meet these."""
-        self.hashes = np.union1d(self.hashes, _hashes(keys))
-
-
-def _hashes(keys: pd.Series) -> np.ndarray:
-    return pd.util.hash_array(keys.to_numpy(object), categorize=False)
+        self.hashes = np.union1d(self.hashes, text_hashes(keys))
 
 
 def near_duplicates(roles: dict[str, pd.DataFrame]) -> dict[str, int]:

@@ -53,6 +53,14 @@ def read_pieces(
         yield frame
 
 
+def counted(pieces: Iterable[pd.DataFrame]) -> Iterator[tuple[int, pd.DataFrame]]:
+    """Every piece after the number of rows that are before it."""
+    before = 0
+    for piece in pieces:
+        yield before, piece
+        before += len(piece)
+
+
 def _require_data(path: Path, card: Path) -> None:
     """Raise UserError for a file that is not there, is empty, or stands for one that was not fetched."""
     if not path.is_file():

@@ -10,7 +10,7 @@ import pandas as pd
 from lgtm.config import parse
 from lgtm.data.columns import Table, as_strings, check_columns
 from lgtm.data.duplicates import Met, normalise, text_key
-from lgtm.data.files import PIECE, read_pieces
+from lgtm.data.files import PIECE, counted, read_pieces
 from lgtm.data.hub import hub_data, hub_pieces
 from lgtm.data.sources import RawTask
 from lgtm.data.tasks import CARD, TaskCard
@@ -26,11 +26,11 @@ def read_transfer(card: TaskCard, folder: Path) -> Iterator[Table]:
     """
     before = 0
     for source, pieces in _sources(card, folder):
-        first = 0
-        for frame in pieces:
+        own = 0
+        for first, frame in counted(pieces):
             yield Table(TRANSFER, TRANSFER, source, frame.reset_index(drop=True), first, before)
-            first += len(frame)
-        before += first
+            own = first + len(frame)
+        before += own
 
 
 def _sources(card: TaskCard, folder: Path) -> Iterator[tuple[str, Iterator[pd.DataFrame]]]:
@@ -83,10 +83,11 @@ class TransferRows:
         self.counts["read"] += len(rows)
         texts = [column for column in ("text", "text_pair") if column in rows]
         rows = self._without("empty", rows, np.any([rows[column].str.strip() == "" for column in texts], axis=0))
-        rows = self._without("in_other_role", rows, self.met.of(text_key(rows)))
+        key = text_key(rows)
+        rows = self._without("in_other_role", rows, self.met.of(key))
         if "group" in rows:
             rows = self._without("group_held_out", rows, self.held_out.of(rows["group"].map(normalise)))
-        key = text_key(rows)
+        key = key.loc[rows.index]
         rows = self._without("duplicates", rows, self.own.of(key) | key.duplicated().to_numpy())
         self.own.add(key.loc[rows.index])
         self.counts["rows"] += len(rows)
@@ -98,9 +99,10 @@ class TransferRows:
 
 
 def _held_out_groups(raw: RawTask, roles: dict[str, pd.DataFrame]) -> pd.Series:
+    """The groups that are held out, by their names in the raw data: the tables of roles have numbers."""
     if not raw.grouped_by:
         return pd.Series(dtype=object)
-    held_out = set(pd.concat([roles[role]["sample_id"] for role in HELD_OUT]))
+    held_out = pd.concat([roles[role]["sample_id"] for role in HELD_OUT])
     rows = pd.concat(raw.splits.values())
     groups = rows.loc[rows["sample_id"].isin(held_out), "group"].map(normalise)
     return groups[groups != ""]

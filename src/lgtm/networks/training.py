@@ -4,7 +4,7 @@ import copy
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +18,6 @@ from lgtm.networks.encoding import EncodedTexts, by_length, ordered_batches, tra
 from lgtm.networks.losses import Loss, inputs_of
 from lgtm.networks.metrics import evaluate_logits
 
-Settings = TypeVar("Settings")
 MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
 
@@ -76,6 +75,7 @@ def fit(
     selection: EncodedTexts,
     settings,
     *,
+    steps: int,
     learning_rate: float,
     precision: str,
     seed: int,
@@ -87,18 +87,17 @@ def fit(
     companion: Companion = lambda outputs, batch, optimizer: None,
     start: bool = True,
 ) -> Fitted:
-    """Train `model` in place with `loss` and keep the best or the last weights.
+    """Train `model` in place with `loss` for so many optimizer steps, and keep the best or the last weights.
 
-    settings: a section of params.yaml (params.Training). `metrics` name the task's metrics; the first one, then the
-    lower NLL, on the selection role decides what is best, and NLL alone what is best calibrated. It is asked in fp32
-    whatever the precision of the steps, as the weights are saved and loaded again, and the trained model is left in
-    fp32. `log(step, values)` gets the curves, which begin at step 0, with the model as it comes: where no step makes
-    it better on selection, that is the best. Without `start` the model is not asked before its steps. `keep_earlier` is
-    called at `earlier` evenly spread steps before the end, with the model as it is then. `companion` is what learns
-    beside the model, before the loss of each step. Steps are optimizer steps; without any, the model stays as it is.
-    Raises UserError when the loss is not finite, or for a precision that this machine has not.
+    settings: a section of params.yaml (params.Training); count_steps says how many steps it asks for. `metrics` name
+    the task's metrics; the first one, then the lower NLL, on the selection role decides what is best, and NLL alone
+    what is best calibrated. It is asked in fp32 whatever the precision of the steps, as the weights are saved and
+    loaded again, and the trained model is left in fp32. `log(step, values)` gets the curves, which begin at step 0,
+    with the model as it comes: where no step makes it better on selection, that is the best. Without `start` the model
+    is not asked before its steps. `keep_earlier` is called at `earlier` evenly spread steps before the end, with the
+    model as it is then. `companion` is what learns beside the model, before the loss of each step. Without any step the
+    model stays as it is. Raises UserError when the loss is not finite, or for a precision that this machine has not.
     """
-    steps = count_steps(len(train), settings)
     if steps == 0:
         scores = evaluate_logits(predict(model, selection, settings.batch_size), selection.labels, metrics)
         log(0, {f"selection/{name}": value for name, value in scores.items()})
@@ -200,11 +199,6 @@ def count_steps(rows: int, settings) -> int:
     """Optimizer steps that training on so many rows takes: min_steps at least, but none in 0 epochs."""
     steps = math.ceil(settings.epochs * math.ceil(rows / settings.batch_size))
     return max(steps, settings.min_steps) if settings.epochs else 0
-
-
-def for_steps(settings: Settings, steps: int) -> Settings:
-    """The settings of a training that takes exactly so many steps, whatever the rows."""
-    return settings.model_copy(update={"epochs": math.ulp(0.0), "min_steps": steps})
 
 
 def endless(batches: Iterable[dict[str, Tensor]]) -> Iterator[dict[str, Tensor]]:

@@ -9,6 +9,17 @@ from lgtm.report.text import listed, show, show_points
 Network = tuple[int, str]  # a seed, and the folder in it: teacher, student, kd/student
 Environment = dict[str, Any]
 
+# What comes first where a model is poor. Answers cannot be trained.
+MORE_TRAINING = "more warm-up epochs, another learning rate or more rows"
+MORE_STUDENT = (
+    "more labelled rows, a student with more layers or a pretrained one (`pair`), a higher learning rate or longer"
+    " training"
+)
+OTHER_ANSWERS = (
+    "other answers, the mean of several votes a row, probabilities in place of names alone (`kind` in the pair's card)"
+    " or a teacher that is trained here (`pair`)"
+)
+
 
 def differing(environments: dict[Network, Environment]) -> dict[str, dict[str, str]]:
     """What of the environments is not the same for all networks: by entry and value, where it holds.
@@ -89,12 +100,18 @@ def crossing_roles(summary: dict[str, Any]) -> list[str]:
     return found + ([f"Nearly the same as a row of another role: {listed(said)}."] if said else [])
 
 
-def of_models(metrics: Metrics, official: str, keep: str) -> list[str]:
-    """What is wrong with the models: harm, weak_teacher and at_chance of a run's metrics; keep: distill's setting."""
+def of_models(metrics: Metrics, official: str, keep: str, *, answers: bool) -> list[str]:
+    """What is wrong with a run's models: harm, weak_teacher and at_chance; the last alone where no student has learnt.
+
+    keep: distill's setting; answers: whether the teacher is a file of answers.
+    """
     metric = NAMES[official]
+    chance = at_chance(metrics, official, metric, answers=answers)
+    if nothing_learnt(metrics, official):
+        return chance  # what is harm among such students is noise, and its cure, fewer steps, the wrong one
     changes = {arm: metrics["from_warm"]["differences"][f"{arm}-{WARMUP}"][official] for arm in metrics["arms"]}
     behind = {name: values[official] for name, values in metrics["behind_teacher"].items() if name in (WARMUP, "kd")}
-    return [*harm(changes, metric, keep), *weak_teacher(behind), *at_chance(metrics, official, metric)]
+    return [*harm(changes, metric, keep), *weak_teacher(behind, answers=answers), *chance]
 
 
 def harm(changes: dict[str, Interval], metric: str, keep: str) -> list[str]:
@@ -119,8 +136,8 @@ def harm(changes: dict[str, Interval], metric: str, keep: str) -> list[str]:
     return [f"{sentence}." for sentence in said]
 
 
-def weak_teacher(behind: dict[str, Interval]) -> list[str]:
-    """That the warmed-up teacher is not above its own students.
+def weak_teacher(behind: dict[str, Interval], *, answers: bool) -> list[str]:
+    """That the teacher, warmed up or a file of answers, is not above its own students.
 
     behind: by student, teacher minus student on the official metric; of the warm student, and of kd's if there is one.
     """
@@ -129,29 +146,52 @@ def weak_teacher(behind: dict[str, Interval]) -> list[str]:
         return []
     shown = any(value["high"] is not None and value["high"] < 0 for value in ahead.values())
     said = ", ".join(f"{name} ({show_points(value)})" for name, value in ahead.items())
+    cure = "train it for more `teacher_warmup.epochs`, at another learning rate, or take a larger one (`pair`)"
+    if answers:
+        cure = f"its answers cannot be trained: take {OTHER_ANSWERS}"
     return [
-        f"The warmed-up teacher is {'below' if shown else 'not above'} its own students, teacher − student: {said};"
-        " train it for more `teacher_warmup.epochs`, at another learning rate, or take a larger one (`pair`)."
+        f"{teacher_named(answers)} is {'below' if shown else 'not above'} its own students, teacher − student: {said};"
+        f" {cure}."
     ]
 
 
-def at_chance(metrics: Metrics, official: str, metric: str) -> list[str]:
-    """That models are not shown to be above the majority class; metric: the official one, named as in a sentence."""
+def teacher_named(answers: bool) -> str:
+    """The teacher that precedes the arms, as a sentence begins with it."""
+    return "The teacher" if answers else "The warmed-up teacher"
+
+
+def nothing_learnt(metrics: Metrics, official: str) -> bool:
+    """Whether no student, the warm one among them, is shown to be above the majority class."""
+    students = (metrics["warm_student"], *metrics["arms"].values())
+    return not any(exceeds(values[official], metrics["majority"][official]) for values in students)
+
+
+def at_chance(metrics: Metrics, official: str, metric: str, *, answers: bool) -> list[str]:
+    """That models are not shown to be above the majority class, and what comes first.
+
+    metric: the official one, named as in a sentence; answers: as of of_models.
+    """
     majority = metrics["majority"][official]
     students = {WARMUP: metrics["warm_student"], **metrics["arms"]}
     groups = {"students": students, "teachers": metrics["teachers"]}
-    said = []
+    said = {}
     for kind, models in groups.items():
         low = {name: values[official] for name, values in models.items() if not exceeds(values[official], majority)}
         if low:
             figures = (f"`{name}` {show(value, official)}" for name, value in low.items())
-            said.append(f"the {kind} {listed(figures)}")
+            said[kind] = f"the {kind} {listed(figures)}"
     if not said:
         return []
-    return [
-        f"Not shown above the majority class ({100 * majority:.1f} {metric}): {'; '.join(said)}; a constant may be as"
-        " good, and more warm-up epochs, another learning rate or more rows come first."
-    ]
+    where = f"above the majority class ({100 * majority:.1f} {metric}): {'; '.join(said.values())}"
+    if nothing_learnt(metrics, official):
+        return [
+            f"No student is shown {where}. None of them is worth shipping, and what lies between the arms says nothing;"
+            f" {MORE_STUDENT} come first."
+        ]
+    cures = {kind: OTHER_ANSWERS if answers and kind == "teachers" else MORE_TRAINING for kind in said}
+    if len(set(cures.values())) > 1:
+        cures = {kind: f"for the {kind} {cure}" for kind, cure in cures.items()}
+    return [f"Not shown {where}; a constant may be as good, and {', '.join(dict.fromkeys(cures.values()))} come first."]
 
 
 def _named(changes: dict[str, Interval]) -> str:

@@ -58,6 +58,8 @@ def results_page(
     harmful: pd.DataFrame,
     heard: list[str],
     keep: str,
+    answers: bool,
+    without_curve: list[str],
     descriptions: dict[str, str],
 ) -> str:
     """The results as a markdown page.
@@ -66,7 +68,8 @@ def results_page(
     summarise, with significance as `tests` (in from_warm too), differing as `environments`, share_helpful in
     `influence`, validity as `validation`, summarise_choices as `choices` and recommend as `recommendation`; helpful,
     harmful: of extremes, with texts and labels; heard: the arms that heard of the feedback labels; keep: which student
-    distill keeps; descriptions: of the arms, a sentence each.
+    distill keeps; answers: whether the teacher is a file of answers; without_curve: the phases that are
+    not drawn; descriptions: of the arms, a sentence each.
     """
     from_warm = metrics["from_warm"] | {"environments": metrics["environments"]}
     differences, tests = metrics["differences"], metrics["tests"]
@@ -79,7 +82,7 @@ def results_page(
         test_rows=summary["roles"]["test"]["rows"],
         cautions=[
             *cautions.mixed_environments(metrics["environments"]),
-            *cautions.of_models(metrics, official, keep),
+            *cautions.of_models(metrics, official, keep, answers=answers),
             *cautions.clean_feedback(summary["label_noise"], heard),
             *cautions.crossing_roles(summary),
         ],
@@ -105,6 +108,7 @@ def results_page(
         descriptions=descriptions,
         teachers=tables.teachers_table(metrics, official),
         unsaved=_unsaved_teachers(metrics),
+        without_curve=without_curve,
         choices=metrics["choices"],
         choice_tables={arm: tables.choice_table(choice, official) for arm, choice in metrics["choices"].items()},
         differences=tables.differences_table(from_warm["differences"] | differences),

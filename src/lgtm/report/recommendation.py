@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import TypedDict
 
+from lgtm.report.cautions import OTHER_ANSWERS, nothing_learnt, teacher_named
 from lgtm.report.names import WARMUP, Metrics
 from lgtm.report.scores import AHEAD
 from lgtm.report.statistics import FEWEST_SEEDS, Interval, exceeds
@@ -11,12 +12,23 @@ from lgtm.report.verdicts import BASELINES, BETTER, MIXED, WORSE, decisions, rev
 
 NOTHING, WARM_STUDENT = "nothing", "warm student"
 FEW_ERRORS = 0.02  # of the rows: a teacher that errs on fewer leaves next to nothing to tailor
+ROLES = {"teacher_error": "train", "teacher_error_transfer": "transfer"}  # in which the teacher errs
+FEW, HARM, SOME = "few errors", "the influence finds them no better", "it finds them better"
 TAILORING = ("tailored", "tilted", "online")  # the arms that move what the teacher says along the influence
 
 NO_TRANSFER = (
     "The task has no rows without labels: if there are texts of the same kind, give them to the teacher to speak on"
     " first (`transfer` in the task's card)."
 )
+# What a student that learns nothing may lack.
+TO_LEARN = [
+    "More labelled rows: in the files of the task's card, or those that `prepare.max_train` leaves out.",
+    "A student with more layers, or a pretrained one: another card of `pairs/` (`pair`).",
+    "A higher learning rate of the student (`student.learning_rate` in the pair's card), or more"
+    " `student_warmup.epochs` and `distill.epochs`, above all where its learning curve still rises.",
+]
+UNTAUGHT = "without, tailoring has the credit for what more steps of the teacher, or more labels, do alone"
+UNTILTED = "without, nothing says what tailoring adds to the same answers"
 
 
 class Recommendation(TypedDict):
@@ -27,13 +39,14 @@ class Recommendation(TypedDict):
     next: list[str]
 
 
-def recommend(metrics: Metrics, official: str, transfer: int) -> Recommendation:
+def recommend(metrics: Metrics, official: str, transfer: int, *, answers: bool) -> Recommendation:
     """What a practitioner should do after this run.
 
-    metrics: all that reports/metrics.json has besides; transfer: the number of rows without labels.
+    metrics: all that reports/metrics.json has besides; transfer: the number of rows without labels; answers: whether
+    the teacher is a file of answers, so that no advice is to train it.
     """
     ship, why = choose(metrics, official)
-    return {"ship": ship, "why": why, "next": next_steps(metrics, official, transfer)}
+    return {"ship": ship, "why": why, "next": next_steps(metrics, official, transfer, answers=answers)}
 
 
 def choose(metrics: Metrics, official: str) -> tuple[str, str]:
@@ -78,6 +91,8 @@ def choose(metrics: Metrics, official: str) -> tuple[str, str]:
         why = "No arm is shown to be better than it"
     elif baseline:
         why = f"No arm is shown to be better than `{baseline}`, nor `{ship}` to be worse"
+    elif any(arm in metrics["arms"] for arm in BASELINES):
+        why = "The baselines that are listed are at chance, or worse than the warm student"
     else:
         why = "No baseline is listed"
     gain = _difference(metrics["from_warm"], ship, WARMUP, official)
@@ -103,21 +118,39 @@ def _difference(compared: Metrics, a: str, b: str, official: str) -> str:
     return f"{show_points(compared['differences'][name][official])}{with_p(compared['tests'].get(name))}"
 
 
-def next_steps(metrics: Metrics, official: str, transfer: int) -> list[str]:
-    """What is worth trying next, each with the figures that say so where there are any; transfer: as of recommend."""
-    arms, validity = metrics["arms"], metrics["validation"]
+def next_steps(metrics: Metrics, official: str, transfer: int, *, answers: bool) -> list[str]:
+    """What is worth trying next, each with the figures that say so where there are any; arguments as of recommend."""
+    if nothing_learnt(metrics, official):
+        return _to_learn(metrics, official, transfer, answers)
+    arms = metrics["arms"]
     steps = [
         _unlabelled(metrics, official) if transfer else NO_TRANSFER,
-        *(_tailoring(validity, errors, arms) for errors in AHEAD if errors in validity["shares"]),
+        *_tailoring(metrics["validation"], arms, answers),
     ]
-    absent = [f"`{arm}`" for arm in BASELINES if arm not in arms]
+    # The other baselines train their teacher.
+    absent = [f"`{arm}`" for arm in BASELINES if arm not in arms and (arm == "kd" or not answers)]
     if absent and any(arm in arms for arm in TAILORING):
-        steps.append(
-            f"List {listed(absent)} too: without, tailoring has the credit for what more steps of the teacher, or more"
-            " labels, do alone."
-        )
+        steps.append(f"List {listed(absent)} too: {UNTILTED if answers else UNTAUGHT}.")
     student = next((arm for arm in BASELINES if arm in arms), next(iter(arms)))
-    return [*steps, _room(student, metrics["behind_teacher"][student][official])]
+    return [*steps, _room(student, metrics["behind_teacher"][student][official], answers)]
+
+
+def _to_learn(metrics: Metrics, official: str, transfer: int, answers: bool) -> list[str]:
+    """What to change where no student is shown to be above the majority class; arguments as of recommend."""
+    majority = metrics["majority"][official]
+    teacher = metrics["teachers"][WARMUP][official]
+    steps = list(TO_LEARN)
+    if any(values[official]["mean"] > majority for values in (metrics["warm_student"], *metrics["arms"].values())):
+        steps.append("More `seeds`: some students are above it in the mean, though not shown to be.")
+    if not exceeds(teacher, majority):
+        better = "more `teacher_warmup.epochs`, a higher learning rate or a pretrained one (`pair`)"
+        steps.append(
+            f"{teacher_named(answers)} is not shown above it either, {show(teacher, official)}, and has nothing to"
+            f" teach: {OTHER_ANSWERS if answers else better} come first."
+        )
+    elif not transfer:
+        steps.append(NO_TRANSFER)
+    return steps
 
 
 def _unlabelled(metrics: Metrics, official: str) -> str:
@@ -136,40 +169,80 @@ def _unlabelled(metrics: Metrics, official: str) -> str:
     return f"{said}: {decision}."
 
 
-def _tailoring(validity: Metrics, errors: str, arms: Iterable[str]) -> str:
-    """Whether there is something to tailor, as docs/results.md found it ("When to try it").
+def _tailoring(validity: Metrics, arms: Iterable[str], answers: bool) -> list[str]:
+    """Whether there is something to tailor, as docs/results.md found it ("When to try it"): a text for each outcome.
 
-    errors: the teacher's, on train or on transfer.
+    A text is of all the roles in which the teacher's errors have that outcome.
     """
-    share, found = validity["shares"][errors], validity[errors]
-    role = "train" if errors == "teacher_error" else "transfer"
-    errs = f"The warmed-up teacher errs on {show(share)} % of the {role} rows"
-    if role == "train" and validity["shares"]["mislabel"]["mean"] == 0:
-        errs += ", by the labels as given"
-    if share["mean"] < FEW_ERRORS or not found:
-        return f"{errs}: there is next to nothing to tailor in them."
+    outcomes: dict[str, list[str]] = {}
+    for errors in AHEAD:
+        if errors in validity["shares"]:
+            outcomes.setdefault(_outcome(validity, errors), []).append(errors)
+    texts = []
+    for outcome, kinds in outcomes.items():
+        said = listed(_errs(validity, errors) for errors in kinds)
+        if outcome != FEW:
+            said = ". It errs on ".join(_found(validity, errors) for errors in kinds)
+        advice = _advice(outcome, kinds, validity, arms, answers)
+        texts.append(f"{teacher_named(answers)} errs on {said}: {advice}.")
+    return texts
+
+
+def _outcome(validity: Metrics, errors: str) -> str:
+    """What there is to tailor in the teacher's errors; errors: of ROLES."""
+    if validity["shares"][errors]["mean"] < FEW_ERRORS or not validity[errors]:
+        return FEW
     ahead = validity[AHEAD[errors]]
-    said = (
-        f"{errs}; a low influence finds them with AUC {show(found['influence']['auc'])}, the teacher's own confidence"
-        f" with {show(found['confidence']['auc'])}, the student's probability of the teacher's class with"
-        f" {show(found['likelihood']['auc'])}"
-    )
     if ahead["mean"] <= 0:
-        return f"{said}: tailoring has little to go by and may do harm; leave it, or lower `lambda`."
-    shown = "" if exceeds(ahead, 0) else ", though these seeds do not show it"
-    listed_already = any(arm in arms for arm in TAILORING)
-    tried = "try another `lambda`, more epochs of retraining" if listed_already else "list `tailored`"
-    return f"{said}: tailoring has something to do{shown}; {tried}."
+        return HARM
+    return SOME
 
 
-def _room(student: str, behind: Interval) -> str:
+def _errs(validity: Metrics, errors: str) -> str:
+    """On how many rows the teacher errs."""
+    given = (
+        " (by the labels as given)" if ROLES[errors] == "train" and not validity["shares"]["mislabel"]["mean"] else ""
+    )
+    return f"{show(validity['shares'][errors])} % of the {ROLES[errors]} rows{given}"
+
+
+def _found(validity: Metrics, errors: str) -> str:
+    """The same, and what finds these errors."""
+    found = validity[errors]
+    return (
+        f"{_errs(validity, errors)}; a low influence finds them with AUC {show(found['influence']['auc'])}, the"
+        f" teacher's own confidence with {show(found['confidence']['auc'])}, the student's probability of the teacher's"
+        f" class with {show(found['likelihood']['auc'])}"
+    )
+
+
+def _advice(outcome: str, kinds: list[str], validity: Metrics, arms: Iterable[str], answers: bool) -> str:
+    """What to do about errors that have the same outcome; kinds: of ROLES."""
+    if outcome == FEW:
+        return "there is next to nothing to tailor in them"
+    both = " in both roles" if len(kinds) > 1 else ""
+    if outcome == HARM:
+        return f"tailoring has little to go by{both} and may do harm; leave it, or lower `lambda`"
+    unshown = [ROLES[errors] for errors in kinds if not exceeds(validity[AHEAD[errors]], 0)]
+    doubt = ", though these seeds do not show it" if unshown else ""
+    if 0 < len(unshown) < len(kinds):
+        doubt += f" on {unshown[0]}"
+    if any(arm in arms for arm in TAILORING):
+        tried = "try another `lambda`" + ("" if answers else ", more epochs of retraining")
+    else:
+        tried = f"list `{'tilted' if answers else 'tailored'}`"
+    return f"tailoring has something to do{both}{doubt}; {tried}"
+
+
+def _room(student: str, behind: Interval, answers: bool) -> str:
     """Whether the teacher has more to teach than the student has learnt."""
     if exceeds(behind, 0):
         return (
             f"`{student}` is behind its teacher on the test, {show_points(behind)}: there is more to learn from it; try"
             " more `distill.epochs`, another `distill.temperature`, or a larger student."
         )
+    better = f"{OTHER_ANSWERS} come first" if answers else "a better teacher comes first, larger or trained longer"
     return (
         f"`{student}` is not shown to be behind its teacher on the test, {show_points(behind)}: more distillation has"
-        " little to gain; a better teacher comes first, larger or trained longer."
+        f" little to gain; {better}."
     )

@@ -201,6 +201,12 @@ def summarise_cost(costs: dict[str, list[list[tuple[str, Cost]]]]) -> Metrics:
     return {arm: row | {"compute": row["compute"] / unit} for arm, row in table.items()}
 
 
+def without_curve(curves: pd.DataFrame) -> list[str]:
+    """The phases of a single step, in which no network was trained; curves: phase, arm, seed, step, value."""
+    steps = curves.groupby("phase", sort=False)["step"].nunique()
+    return list(steps.index[steps == 1])
+
+
 def distillation_curves(curves: pd.DataFrame, arms: list[str]) -> pd.DataFrame:
     """What `dvc plots` draws: a column `step`, and one per arm with the mean over seeds of its distilled students.
 

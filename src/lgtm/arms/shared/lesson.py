@@ -6,22 +6,20 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-TAUGHT = ("train", "transfer")
-
 
 @dataclass(frozen=True)
 class Targets:
     """What a student is taught: logits (N × C; None for labels alone), and the teacher where the arm made a new one.
 
-    roles: whose rows these are, one after another. kept: places of the rows that are taught, None for all of them.
-    weights: of the samples in the student's loss (N, mean 1); None for all alike. hidden: whether one network said all
-    of it, whose hidden states may be matched too. rows: how many distill's epochs go
-    through, None for the rows that are taught; longer: a factor of that time; steps: of the optimizer, in its place.
+    roles: whose rows these are, one after another; None for the lesson's. kept: places of the rows that are taught,
+    None for all of them. weights: of the samples in the student's loss (N, mean 1); None for all alike. hidden: whether
+    one network said all of it, whose hidden states may be matched too. rows: how many distill's epochs go through, None
+    for the rows that are taught; longer: a factor of that time; steps: of the optimizer, in its place.
     """
 
     logits: np.ndarray | None
     teacher: Any = None
-    roles: tuple[str, ...] = TAUGHT
+    roles: tuple[str, ...] | None = None
     kept: np.ndarray | None = None
     weights: np.ndarray | None = None
     hidden: bool = True
@@ -61,8 +59,8 @@ class CoTraining:
 class Lesson(Protocol):
     """What an arm may use: what the warm teacher says, what the influence stage found, and ways to train a teacher.
 
-    N rows: train's, then transfer's. rows: text, [text_pair] and label, below 0 where there is none; labelled: N
-    booleans. warm_logits, student_logits: N × C. tangents: N × C, in units of their own scale (see
+    N rows: train's, then transfer's. rows: sample_id, label, below 0 where there is none, and group, a number;
+    labelled: N booleans. warm_logits, student_logits: N × C. tangents: N × C, in units of their own scale (see
     identity.unit_scale). influence, influence_label: N, under the warm teacher and under the label. seed: of the cell.
     hard_label_weight: the labels' share in the loss that was scored; the rest is the teacher's.
     """

@@ -11,11 +11,11 @@ from lgtm.arms.shared.settings import ArmSettings
 
 
 def share_or_rows(value: Any) -> Any:
-    """A share of the rows above 0 and up to 1, or a number of rows."""
+    """A share of the rows above 0 and up to 1.0, or a number of rows from 2 on, because 1 could be meant as either."""
     share = isinstance(value, float) and 0 < value <= 1
-    rows = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    rows = isinstance(value, int) and not isinstance(value, bool) and value >= 2
     if not share and not rows:
-        raise ValueError("should be a share of the rows such as 0.5, at most 1.0, or a number of rows such as 750")
+        raise ValueError("should be a share such as 0.5, 1.0 for all rows, or a number of rows from 2 on such as 750")
     return value
 
 
