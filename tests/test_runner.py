@@ -139,7 +139,8 @@ def test_killed_again_and_again_it_ends_in_the_same_lock(project):
     }
     for who, cell in moments.items():
         driver = start(project)
-        wait_for(lambda cell=cell: (project.root / f"work/logs/{cell}.log").is_file())
+        log = project.root / f"work/logs/{cell}.log"
+        wait_for(lambda driver=driver, log=log: log.is_file() or driver.poll() is not None)
         kill(project, driver, who)
         said = driver.communicate(timeout=120)[1]
         assert "Traceback" not in said
@@ -148,6 +149,11 @@ def test_killed_again_and_again_it_ends_in_the_same_lock(project):
     project(*RUNNER)
     assert (project.root / "dvc.lock").read_bytes() == project.lock
     assert project("dvc", "status").strip() == "Data and pipelines are up to date."
+
+
+def test_a_note_of_locks_that_a_kill_has_torn_stops_nothing(project):
+    (project.root / ".dvc/tmp/rwlock").write_text('{"read": {"')
+    assert "all up to date" in project(*RUNNER)
 
 
 def test_mistakes_end_in_one_line(project):

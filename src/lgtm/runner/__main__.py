@@ -77,6 +77,8 @@ def run(targets: list[str], jobs: int | None, scheduler: str | None, remote: str
     if progress.failed:
         names = ", ".join(outcome.name for outcome in progress.failed)
         raise UserError(f"failed: {names}; left out for it: {', '.join(progress.left_out) or 'nothing'}")
+    if not targets:
+        graph.settle()
 
 
 if __name__ == "__main__":

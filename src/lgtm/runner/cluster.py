@@ -33,9 +33,16 @@ def dask_cluster(address: str) -> Iterator[tuple[OnWorker, Callable[[], int]]]:
         client = Client(address, timeout=10)
     except (OSError, ValueError) as error:
         raise UserError(f"--scheduler {address}: no Dask scheduler there ({error})") from error
+
+    # Not a function of a module: the scheduler reads what it passes on, and need not have this project.
+    def call(function: str, *arguments: object) -> object:
+        from importlib import import_module
+
+        return getattr(import_module("lgtm.runner.cluster"), function)(*arguments)
+
     with client:
         yield (
-            lambda function, *arguments: client.submit(function, *arguments, pure=False).result(),
+            lambda function, *arguments: client.submit(call, function.__name__, *arguments, pure=False).result(),
             lambda: max(1, sum(client.nthreads().values())),
         )
 

@@ -6,6 +6,7 @@ seconds a cell where there are a hundred. Here the first is read once, and many 
 
 import copy
 import fcntl
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,12 +16,13 @@ from pathlib import Path
 import dvc.utils.serialize._yaml as dvc_yaml
 import networkx as nx
 from dvc.exceptions import DvcException
-from dvc.lock import LockBase
+from dvc.lock import LockBase, make_lock
 from dvc.repo import Repo
 from dvc.repo.reproduce import get_active_graph, plan_repro
 from dvc.stage.loader import StageLoader
 from dvc.stage.serialize import to_lockfile
 from dvc.utils.serialize import modify_yaml
+from dvc_data.hashfile.hash_info import HashInfo
 
 from lgtm.errors import UserError, one_line
 
@@ -40,13 +42,14 @@ class Graph:
             _read_yaml_once()
             self.repo = Repo(_wait_for_lock=True)
             self.repo.lock = InLine(self.repo.lock, Path(self.repo.tmp_dir) / "in-line")
+            _forget_torn_locks(self.repo)
             graph = get_active_graph(self.repo.index.graph)
             wanted = [stage for target in targets for stage in self.repo.stage.collect(target)]
             # In the order of `dvc repro`.
             self.stages = {stage.addressing: stage for stage in plan_repro(graph, wanted or None)}
         self.needs = {name: {other.addressing for other in graph[stage]} for name, stage in self.stages.items()}
         self.followers = {name: len(nx.ancestors(graph, stage)) for name, stage in self.stages.items()}
-        self._locked: set[str] | None = None
+        self._before = Path(self.repo.tmp_dir) / "entries-before.json"
 
     def changed(self, name: str) -> bool:
         """Whether the cell has to run, its inputs being what they are now."""
@@ -77,27 +80,40 @@ class Graph:
     def push(self, name: str, remote: str | None) -> None:
         """Send the cell's outputs to a DVC remote; None: the default one."""
         with dvc_errors(), self.repo.lock:
-            self.repo.cloud.push({out.hash_info for out in self.stages[name].outs}, remote=remote)
+            self.repo.cloud.push(self._objects(name, remote), remote=remote)
 
     def fetch(self, name: str, entry: Entry, remote: str | None) -> None:
         """Get the outputs that a cell has by its entry, from a DVC remote; None: the default one."""
         stage = self.stages[name]
         with dvc_errors(), self.repo.lock:
             self.adopt(name, entry)
-            self.repo.cloud.pull({out.hash_info for out in stage.outs}, remote=remote)
+            self.repo.cloud.pull(self._objects(name, remote), remote=remote)
             stage.checkout(force=True)
+
+    def _objects(self, name: str, remote: str | None) -> set[HashInfo]:
+        """What the cell's outputs consist of: files, and lists of the files in a folder."""
+        return set().union(*self.stages[name].get_used_objs(remote=remote).values())
 
     def record(self, entries: Mapping[str, Entry]) -> None:
         """Write cells' entries into dvc.lock, as `dvc repro` leaves it: new ones behind the others, in its order."""
         with dvc_errors(), self.repo.lock, modify_yaml(LOCK_FILE) as lock:
             lock.setdefault("schema", "2.0")
             stages = lock.setdefault("stages", {})
-            if self._locked is None:
-                self._locked = set(stages)
+            before = self._entries_before(list(stages))
             stages.update(entries)
             for name in self.stages:
-                if name in stages and name not in self._locked:
+                if name in stages and name not in before:
                     stages[name] = stages.pop(name)
+
+    def settle(self) -> None:
+        """Call it when all has run: entries that are new to dvc.lock from now on are new to what it is now."""
+        self._before.unlink(missing_ok=True)
+
+    def _entries_before(self, now: list[str]) -> set[str]:
+        """The entries that dvc.lock had before this run, or before the first of those that were stopped."""
+        if not self._before.is_file():
+            self._before.write_text(json.dumps(now))
+        return set(json.loads(self._before.read_text()))
 
 
 class InLine(LockBase):
@@ -146,6 +162,18 @@ def dvc_errors() -> Iterator[None]:
         yield
     except DvcException as error:
         raise UserError(one_line(error)) from error
+
+
+def _forget_torn_locks(repo: Repo) -> None:
+    """Remove DVC's note of who reads and writes what, where a killed process has left half of one: DVC would refuse."""
+    note = Path(repo.tmp_dir) / "rwlock"
+    with repo.lock, make_lock(f"{note}.lock", tmp_dir=repo.tmp_dir):
+        try:
+            json.loads(note.read_text())
+        except FileNotFoundError:
+            pass
+        except ValueError:
+            note.unlink()
 
 
 def _read_yaml_once() -> None:

@@ -39,7 +39,7 @@ class View:
     def __call__(self, progress: Progress, ended: Outcome | None = None) -> None:
         """Show where the run stands, and what has just ended."""
         if ended and ended.failure:
-            self.console.print(Text(f"{ended.name} failed: {ended.failure}", style="red"))
+            self.console.print(Text(f"{ended.name} failed: {ended.failure}", style="red"), soft_wrap=True)
         elif ended and not self.live:
             left = clock(self.left(progress))
             print(

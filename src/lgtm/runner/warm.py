@@ -58,9 +58,6 @@ class WarmPython:
             client = self.folder / "python"
             client.write_text(CLIENT.format(python=sys.executable, address=self.address))
             client.chmod(0o755)
-            self.listener = stack.enter_context(socket.socket(socket.AF_UNIX))
-            self.listener.bind(str(self.address))
-            self.listener.listen()  # from here on who comes early waits
             stack.callback(self._end)
             self._stack = stack.pop_all()
         return self
@@ -71,10 +68,14 @@ class WarmPython:
     def start(self) -> None:
         """Start it, if it has not been started."""
         with self._starting:
-            if self.server is None:
+            if self.server is not None:
+                return
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(str(self.address))
+                listener.listen()  # from here on who comes early waits, and who comes when it has died is refused
                 self.server = subprocess.Popen(
-                    [sys.executable, "-m", "lgtm.runner.warm", str(self.listener.fileno())],
-                    cwd=self.project, env=os.environ | {"PYTHONPATH": "src:."}, pass_fds=[self.listener.fileno()],
+                    [sys.executable, "-m", "lgtm.runner.warm", str(listener.fileno())],
+                    cwd=self.project, env=os.environ | {"PYTHONPATH": "src:."}, pass_fds=[listener.fileno()],
                     stdin=subprocess.PIPE, start_new_session=True,
                 )  # fmt: skip
 
