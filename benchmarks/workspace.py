@@ -1,6 +1,7 @@
 """Make a folder to run benchmarks.stages or benchmarks.directions in: this project's settings, some of them changed.
 
     PYTHONPATH=src python -m benchmarks.workspace ../trec -S task=trec -S 'seeds=[11,12]' -S teacher_warmup.epochs=6
+    PYTHONPATH=src python -m benchmarks.workspace ../trec --settings benchmarks/tables/few.yaml -S task=trec-few
     cd ../trec && PYTHONPATH=$REPO/src:$REPO python -m benchmarks.stages
 
 The project's own params.yaml and work/ stay as they are; cards, their files and checkpoints are links to its own. REPO:
@@ -9,6 +10,7 @@ its full path. -S is as in `dvc exp run -S`: a key that params.yaml has, and its
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -24,14 +26,17 @@ LINKED = ("tasks", "pairs", "checkpoints")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--settings", type=Path, metavar="FILE", help="YAML of settings, applied before those of -S")
     parser.add_argument("-S", dest="changes", action="append", default=[], metavar="KEY=VALUE")
     options = parser.parse_args()
-    make(options.folder, options.changes)
+    make(options.folder, options.changes, read_yaml(options.settings) if options.settings else {})
 
 
-def make(folder: Path, changes: list[str]) -> None:
+def make(folder: Path, changes: list[str], settings: dict | None = None) -> None:
     """Write params.yaml and the links. Raises UserError for a setting that params.yaml does not have or take."""
     params = read_yaml(ROOT / "params.yaml")
+    for key, value in flat(settings or {}):
+        put(params, key, value)
     for change in changes:
         key, _, value = change.partition("=")
         put(params, key, parse_yaml(f"value: {value}", Path("-S"))["value"])
@@ -41,6 +46,15 @@ def make(folder: Path, changes: list[str]) -> None:
     for name in LINKED:
         if not (folder / name).exists():
             (folder / name).symlink_to(ROOT / name)
+
+
+def flat(settings: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """The settings of nested sections, with keys as in -S."""
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def put(params: dict, key: str, value) -> None:

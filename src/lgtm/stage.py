@@ -28,6 +28,8 @@ def run() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     # What torch and transformers make on their way in stays; to search it for garbage takes a third of their time.
     gc.set_threshold(100_000, 50, 100)
+    # The number of threads changes the bytes: one, unless it is said, whether cells run side by side or not.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     script, *options = sys.argv[1:] or ["--help"]
     if not (STAGES / f"{script}.py").is_file():
         sys.exit("usage: python -m lgtm.stage <script of stages/> [--seed 1 --arm kd]; dvc.yaml has the commands")

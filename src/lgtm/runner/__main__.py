@@ -4,7 +4,6 @@ PYTHONPATH=src python -m lgtm.runner --jobs 4
 """
 
 import argparse
-import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -58,8 +57,6 @@ def run(targets: list[str], jobs: int | None, scheduler: str | None, remote: str
     from lgtm.runner.view import View
     from lgtm.runner.warm import WarmPython
 
-    # One thread each, also in what is started here: small networks gain nothing by more, and bytes depend on it.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     graph = Graph(targets)
     with ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(WAITING))

@@ -201,6 +201,7 @@ def become(request: bytes, outputs: Sequence[int]) -> None:
 def preload() -> None:
     """Import what the stages import, also where they do so late, and read DVC's graph."""
     watch_code()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # as lgtm.stage has it, before torch is imported
     for module in [*(f"stages.{script.stem}" for script in sorted(STAGES.glob("*.py"))), *LATE]:
         importlib.import_module(module)
     graph.loaded()
