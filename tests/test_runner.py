@@ -96,8 +96,11 @@ def test_new_cells_stand_in_the_lock_where_dvc_repro_puts_them(project):
     project("dvc", "repro")  # all from the run-cache
     assert (project.root / "dvc.lock").read_bytes() == side_by_side
     project.edit({"arms": ["kd", "tailored"]})
+    for folder in ("runs", "evaluation"):  # where report would see it
+        shutil.rmtree(project.root / "work" / folder / "1/ce")
     (project.root / "dvc.lock").write_bytes(project.lock)
     project(*RUNNER)
+    assert (project.root / "dvc.lock").read_bytes() == project.lock
 
 
 def test_a_failed_cell_is_named_with_its_reason_and_the_others_go_on(project):
