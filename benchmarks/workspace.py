@@ -10,12 +10,11 @@ its full path. -S is as in `dvc exp run -S`: a key that params.yaml has, and its
 
 import argparse
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from lgtm.config import parse, parse_yaml, read_yaml
+from lgtm.config import flat, parse, parse_yaml, read_yaml
 from lgtm.errors import UserError
 from lgtm.params import Params
 
@@ -46,15 +45,6 @@ def make(folder: Path, changes: list[str], settings: dict | None = None) -> None
     for name in LINKED:
         if not (folder / name).exists():
             (folder / name).symlink_to(ROOT / name)
-
-
-def flat(settings: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
-    """The settings of nested sections, with keys as in -S."""
-    for key, value in settings.items():
-        if isinstance(value, dict):
-            yield from flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def put(params: dict, key: str, value) -> None:

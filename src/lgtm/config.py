@@ -6,6 +6,7 @@ dvc.yaml leave this module and the schemas out of the stages' dependencies.
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -83,3 +84,12 @@ def _describe(problem: dict[str, Any], prefix: str) -> str:
             where = f"{field}: " if field else ""
             found = "" if isinstance(problem["input"], dict) else f" (found {problem['input']!r})"
             return f"{where}{message[:1].lower()}{message[1:]}{found}"
+
+
+def flat(section: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The settings of nested sections by key, as in `dvc exp run -S`."""
+    for key, value in section.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -5,14 +5,13 @@ PYTHONPATH=src python -m lgtm.recipe 350
 
 import argparse
 import sys
-from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
-from lgtm.config import parse, read_yaml
+from lgtm.config import flat, parse, read_yaml
 from lgtm.errors import UserError
 from lgtm.params import Params
 
@@ -64,15 +63,7 @@ def load_recipe(name: str, folder: Path = RECIPES) -> dict[str, Any]:
     if not path.is_file():
         known = ", ".join(sorted((each.stem for each in folder.glob("*.yaml")), key=lambda stem: (len(stem), stem)))
         raise UserError(f"no recipe {path}; there are {known or 'none'}: take the one nearest to your rows")
-    return dict(_flat(read_yaml(path)))
-
-
-def _flat(section: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in section.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+    return dict(flat(read_yaml(path)))
 
 
 def _as_written() -> YAML:
