@@ -27,6 +27,7 @@ from ruamel.yaml import YAML
 from benchmarks.workspace import put
 from lgtm.config import parse_yaml, read_yaml
 from lgtm.errors import UserError
+from lgtm.runner.jobs import count_cores
 
 ROOT = Path(__file__).parents[1]
 LARGE = {"seeds": [1, 2, 3, 4], "arms": 10}
@@ -37,7 +38,7 @@ RUNNER = ("python", "-m", "lgtm.runner")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-S", dest="changes", action="append", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--jobs", type=int, default=count_cores())
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         measure(Path(folder), options.changes, options.jobs)

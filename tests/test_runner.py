@@ -161,6 +161,11 @@ def test_a_note_of_locks_that_a_kill_has_torn_stops_nothing(project):
 
 def test_mistakes_end_in_one_line(project):
     assert project(*RUNNER, "nosuch", check=False).startswith("error: ")
+    assert "--jobs: invalid positive value: '-1'" in project(*RUNNER, "--jobs", "-1", check=False)
+    assert "--remote goes with --scheduler" in project(*RUNNER, "--remote", "shared", check=False)
+    (project.root / "dvc.yaml").rename(project.root / "dvc.yml")
+    assert "no dvc.yaml here; run it in the project's folder" in project(*RUNNER, check=False)
+    (project.root / "dvc.yml").rename(project.root / "dvc.yaml")
     project.edit({"distill.temperature": -1.0})
     output = project(*RUNNER, check=False)
     assert "distill.temperature: input should be greater than 0 (found -1.0)" in output.replace("\n", " ")

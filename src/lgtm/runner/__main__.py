@@ -5,6 +5,7 @@ PYTHONPATH=src python -m lgtm.runner --jobs 4
 
 import argparse
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,7 +21,7 @@ def main() -> None:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(prog="lgtm.runner", description=__doc__.splitlines()[0])
     parser.add_argument("targets", nargs="*", help="stages, as in dvc repro; none: all")
-    parser.add_argument("--jobs", type=int, help="cells at a time; without it as many as the machine carries")
+    parser.add_argument("--jobs", type=positive, help="cells at a time; without it as many as the machine carries")
     parser.add_argument(
         "--scheduler", metavar="ADDRESS", help="of Dask, whose workers run the cells (docs/clusters.md)"
     )
@@ -28,6 +29,8 @@ def main() -> None:
         "--remote", help="DVC's remote between here and the workers, where they have clones of their own"
     )
     options = parser.parse_args()
+    if options.remote and not options.scheduler:
+        parser.error("--remote goes with --scheduler")
     try:
         alone(lambda: run(**vars(options)))
     except UserError as error:
@@ -36,15 +39,27 @@ def main() -> None:
         sys.exit("stopped; what is done is kept: run again to go on")
 
 
-def alone(work) -> None:
-    """Do the work unless it is done in this folder already. Raises UserError then."""
+def positive(text: str) -> int:
+    """A number from 1 on. Raises ValueError, which argparse tells."""
+    if int(text) < 1:
+        raise ValueError(text)
+    return int(text)
+
+
+def alone(work: Callable[[], None]) -> None:
+    """Do the work unless it is done in this folder already. Raises UserError then, and where this is no project."""
+    if not Path("dvc.yaml").is_file():
+        raise UserError(f"{Path.cwd()}: no dvc.yaml here; run it in the project's folder")
     lock = Path(".locks/runner.lock")
-    lock.parent.mkdir(exist_ok=True)
     try:
-        with FileLock(lock, timeout=0):
-            work()
+        lock.parent.mkdir(exist_ok=True)
+        held = FileLock(lock, timeout=0).acquire()
     except Timeout as error:
         raise UserError("the cells of this folder are run already; wait for that or stop it") from error
+    except OSError as error:
+        raise UserError(f"{lock}: cannot be written: {error.strerror}") from error
+    with held:
+        work()
 
 
 def run(targets: list[str], jobs: int | None, scheduler: str | None, remote: str | None) -> None:
@@ -62,20 +77,19 @@ def run(targets: list[str], jobs: int | None, scheduler: str | None, remote: str
         pool = stack.enter_context(ThreadPoolExecutor(WAITING))
         warm = stack.enter_context(WarmPython(Path.cwd()))
         if scheduler:
-            on_worker, places = stack.enter_context(dask_cluster(scheduler))
+            on_worker, at_a_time = stack.enter_context(dask_cluster(scheduler))
             work = Apart(graph, on_worker, warm, remote) if remote else Shared(on_worker)
+            places = lambda: WAITING  # noqa: E731  # all that is ready: a cluster grows with what waits
         else:
-            most = jobs or default_jobs()
-            places = lambda: most  # noqa: E731
+            places = at_a_time = (lambda: jobs) if jobs else default_jobs()
             work = lambda name: run_cell(warm, name)  # noqa: E731
-        view = stack.enter_context(View(list(graph.stages), places))
+        view = stack.enter_context(View(list(graph.stages), at_a_time))
         progress = run_cells(graph, lambda name: pool.submit(work, name), places, view)
         view.conclude(progress)
     if progress.failed:
         names = ", ".join(outcome.name for outcome in progress.failed)
         raise UserError(f"failed: {names}; left out for it: {', '.join(progress.left_out) or 'nothing'}")
-    if not targets:
-        graph.settle()
+    graph.settle()
 
 
 if __name__ == "__main__":

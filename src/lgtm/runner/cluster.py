@@ -19,9 +19,16 @@ _LOCK = threading.Lock()
 OnWorker = Callable[..., Outcome]  # a function and its arguments
 
 
+def end_all() -> None:
+    """On a worker: end its warm pythons, which have read this run's code and settings."""
+    with _LOCK:
+        while _WARM:
+            _WARM.popitem()[1].__exit__()
+
+
 @contextmanager
 def dask_cluster(address: str) -> Iterator[tuple[OnWorker, Callable[[], int]]]:
-    """What runs a function on a worker of the Dask scheduler and waits for it, and the number of places there just now.
+    """What runs a function on a worker of the Dask scheduler and waits for it, and how many run at a time just now.
 
     Raises UserError where there is no such scheduler, or no distributed.
     """
@@ -41,10 +48,13 @@ def dask_cluster(address: str) -> Iterator[tuple[OnWorker, Callable[[], int]]]:
         return getattr(import_module("lgtm.runner.cluster"), function)(*arguments)
 
     with client:
-        yield (
-            lambda function, *arguments: client.submit(call, function.__name__, *arguments, pure=False).result(),
-            lambda: max(1, sum(client.nthreads().values())),
-        )
+        try:
+            yield (
+                lambda function, *arguments: client.submit(call, function.__name__, *arguments, pure=False).result(),
+                lambda: max(1, sum(client.nthreads().values())),
+            )
+        finally:  # also of cells that still run
+            client.run(call, end_all.__name__)
 
 
 class Shared:

@@ -15,19 +15,18 @@ from pathlib import Path
 
 import dvc.utils.serialize._yaml as dvc_yaml
 import networkx as nx
+from dvc.dvcfile import PROJECT_FILE
 from dvc.exceptions import DvcException
 from dvc.lock import LockBase, make_lock
 from dvc.repo import Repo
-from dvc.repo.reproduce import get_active_graph, plan_repro
+from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
+from dvc.stage import PipelineStage
 from dvc.stage.loader import StageLoader
 from dvc.stage.serialize import to_lockfile
-from dvc.utils.serialize import modify_yaml
 from dvc_data.hashfile.hash_info import HashInfo
 
 from lgtm.errors import UserError, one_line
-
-Entry = dict  # of a cell in dvc.lock
-LOCK_FILE = "dvc.lock"
+from lgtm.runner.lockfile import Entry, LockFile
 
 
 class Graph:
@@ -44,12 +43,12 @@ class Graph:
             self.repo.lock = InLine(self.repo.lock, Path(self.repo.tmp_dir) / "in-line")
             _forget_torn_locks(self.repo)
             graph = get_active_graph(self.repo.index.graph)
-            wanted = [stage for target in targets for stage in self.repo.stage.collect(target)]
+            wanted = collect_stages(self.repo, targets or [PROJECT_FILE])
             # In the order of `dvc repro`.
-            self.stages = {stage.addressing: stage for stage in plan_repro(graph, wanted or None)}
+            self.stages = {stage.addressing: stage for stage in plan_repro(graph, wanted)}
         self.needs = {name: {other.addressing for other in graph[stage]} for name, stage in self.stages.items()}
         self.followers = {name: len(nx.ancestors(graph, stage)) for name, stage in self.stages.items()}
-        self._before = Path(self.repo.tmp_dir) / "entries-before.json"
+        self.lock_file = LockFile(list(self.stages), targets, Path(self.repo.tmp_dir) / "entries-before.json")
 
     def changed(self, name: str) -> bool:
         """Whether the cell has to run, its inputs being what they are now."""
@@ -59,11 +58,16 @@ class Graph:
     def reproduce(self, name: str) -> Entry | None:
         """Run the cell as `dvc repro` does, run-cache and all, but write no dvc.lock; returns its entry there.
 
-        None where it is up to date. Raises UserError where it fails.
+        None where it is up to date, or where it stands in a file of its own, as of dvc add: that is written. Raises
+        UserError where it fails.
         """
         stage = self.stages[name]
         with dvc_errors(), self.repo.lock, self.repo.scm_context(autostage=False, quiet=True):
-            return to_lockfile(stage)[name] if stage.reproduce() else None
+            if not stage.reproduce():
+                return None
+            if isinstance(stage, PipelineStage):
+                return to_lockfile(stage)[name]
+            return stage.dump(update_pipeline=False)
 
     def entry(self, name: str) -> Entry:
         """The cell's entry of dvc.lock as it is known here."""
@@ -95,25 +99,13 @@ class Graph:
         return set().union(*self.stages[name].get_used_objs(remote=remote).values())
 
     def record(self, entries: Mapping[str, Entry]) -> None:
-        """Write cells' entries into dvc.lock, as `dvc repro` leaves it: new ones behind the others, in its order."""
-        with dvc_errors(), self.repo.lock, modify_yaml(LOCK_FILE) as lock:
-            lock.setdefault("schema", "2.0")
-            stages = lock.setdefault("stages", {})
-            before = self._entries_before(list(stages))
-            stages.update(entries)
-            for name in self.stages:
-                if name in stages and name not in before:
-                    stages[name] = stages.pop(name)
+        """Write cells' entries into dvc.lock, as `dvc repro` leaves it."""
+        with dvc_errors(), self.repo.lock:
+            self.lock_file.record(entries)
 
     def settle(self) -> None:
-        """Call it when all has run: entries that are new to dvc.lock from now on are new to what it is now."""
-        self._before.unlink(missing_ok=True)
-
-    def _entries_before(self, now: list[str]) -> set[str]:
-        """The entries that dvc.lock had before this run, or before the first of those that were stopped."""
-        if not self._before.is_file():
-            self._before.write_text(json.dumps(now))
-        return set(json.loads(self._before.read_text()))
+        """Call it when all has run."""
+        self.lock_file.settle()
 
 
 class InLine(LockBase):
@@ -128,8 +120,12 @@ class InLine(LockBase):
         """Wait for the others in line, then for DVC's lock."""
         line = os.open(self._lockfile, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
         fcntl.flock(line, fcntl.LOCK_EX)  # threads of one process stand in line too
+        try:
+            self._lock.lock()
+        except BaseException:
+            os.close(line)
+            raise
         self._line = line
-        self._lock.lock()
 
     def unlock(self) -> None:
         """Give both back."""
@@ -167,7 +163,8 @@ def dvc_errors() -> Iterator[None]:
 def _forget_torn_locks(repo: Repo) -> None:
     """Remove DVC's note of who reads and writes what, where a killed process has left half of one: DVC would refuse."""
     note = Path(repo.tmp_dir) / "rwlock"
-    with repo.lock, make_lock(f"{note}.lock", tmp_dir=repo.tmp_dir):
+    hardlink = repo.config["core"].get("hardlink_lock", False)
+    with repo.lock, make_lock(f"{note}.lock", tmp_dir=repo.tmp_dir, hardlink_lock=hardlink):
         try:
             json.loads(note.read_text())
         except FileNotFoundError:

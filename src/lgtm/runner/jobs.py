@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 # Of a cell on a GPU: CUDA's own and a small batch's activations, in MiB, and what training holds of a network's weights
@@ -12,21 +13,27 @@ COPIES = 5
 STARTING = Path("work/init")  # networks, as prepare leaves them
 
 
-def default_jobs() -> int:
+def default_jobs() -> Callable[[], int]:
     """As many as this process may use cores, or where there is a GPU no more than its free memory carries; at least 1.
 
-    Cells take the first GPU that they see: CUDA_VISIBLE_DEVICES says which.
+    Cells take the first GPU that they see: CUDA_VISIBLE_DEVICES says which. How many it carries is known better once
+    the starting networks are there, so this is asked again and again.
     """
-    cores = len(os.sched_getaffinity(0))
-    free = gpu_memory()
-    return cores if free is None else max(1, min(cores, free // cell_memory()))
+    cores, free = count_cores(), gpu_memory()
+    return lambda: cores if free is None else max(1, min(cores, free // cell_memory()))
+
+
+def count_cores() -> int:
+    """The cores that this process may use, or where the system does not say, all."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def gpu_memory() -> int | None:
-    """Free memory of the first GPU in MiB, without touching CUDA; None where there is none."""
-    if not shutil.which("nvidia-smi") or os.environ.get("CUDA_VISIBLE_DEVICES") == "":
+    """Free memory of the first visible GPU in MiB, without touching CUDA; None where there is none."""
+    first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]
+    if not shutil.which("nvidia-smi") or first in ("", "-1"):
         return None
-    command = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
+    command = ["nvidia-smi", f"--id={first}", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
     said = subprocess.run(command, capture_output=True, text=True).stdout.split()
     return int(said[0]) if said and said[0].isdigit() else None
 

@@ -1,6 +1,7 @@
 """Cells in this folder, beside each other."""
 
 import json
+import re
 import time
 from pathlib import Path
 
@@ -51,6 +52,6 @@ def last_line(log: Path) -> str:
 def _reason(log: Path, status: int) -> str:
     """Why a cell failed: its error in one line where it has one, and else the end of its output."""
     lines = [line for line in log.read_text(errors="replace").replace("\r", "\n").splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("error: ")]
-    killed = f"killed by signal {256 - status}" if status > 128 else f"exit status {status}"
-    return errors[0].removeprefix("error: ") if errors else "\n".join([*lines[-LINES:], killed])
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    reason = errors[0] if errors else "\n".join([*lines[-LINES:], f"exited with {status}"])
+    return re.sub(r"exited with (2[0-5]\d|19[3-9])", lambda found: f"killed by signal {256 - int(found[1])}", reason)

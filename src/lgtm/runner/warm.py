@@ -11,6 +11,7 @@ import json
 import os
 import runpy
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -32,11 +33,11 @@ CLIENT = """#!/bin/sh
 exec {python} -IS -c '
 import json, os, socket, sys
 server = socket.socket(socket.AF_UNIX)
-server.connect("{address}")
-socket.send_fds(server, [json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()], [1, 2])
+server.connect(sys.argv[1])
+socket.send_fds(server, [json.dumps([sys.argv[2:], os.getcwd(), dict(os.environ)]).encode()], [1, 2])
 server.shutdown(socket.SHUT_WR)
 sys.exit((server.recv(1) or b"\\1")[0])
-' "$@"
+' {address} "$@"
 """
 
 
@@ -49,14 +50,15 @@ class WarmPython:
     def __init__(self, project: Path):
         self.project = project.absolute()
         self.server: subprocess.Popen | None = None
+        self.ended = False
         self._starting = threading.Lock()
 
     def __enter__(self) -> "WarmPython":
         with ExitStack() as stack:
-            self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=short_temporary_folder())))
             self.address = self.folder / "socket"
             client = self.folder / "python"
-            client.write_text(CLIENT.format(python=sys.executable, address=self.address))
+            client.write_text(CLIENT.format(python=shlex.quote(sys.executable), address=shlex.quote(str(self.address))))
             client.chmod(0o755)
             stack.callback(self._end)
             self._stack = stack.pop_all()
@@ -68,8 +70,9 @@ class WarmPython:
     def start(self) -> None:
         """Start it, if it has not been started."""
         with self._starting:
-            if self.server is not None:
+            if self.ended or (self.server is not None and self.server.poll() is None):
                 return
+            self.address.unlink(missing_ok=True)  # of one that has died
             with socket.socket(socket.AF_UNIX) as listener:
                 listener.bind(str(self.address))
                 listener.listen()  # from here on who comes early waits, and who comes when it has died is refused
@@ -98,11 +101,18 @@ class WarmPython:
 
     def _end(self) -> None:
         """End it and all that it runs: they are one process group."""
-        if self.server:
-            with suppress(ProcessLookupError):
-                os.killpg(self.server.pid, signal.SIGKILL)
-            self.server.stdin.close()
-            self.server.wait()
+        with self._starting:
+            self.ended = True
+            if self.server:
+                with suppress(ProcessLookupError):
+                    os.killpg(self.server.pid, signal.SIGKILL)
+                self.server.stdin.close()
+                self.server.wait()
+
+
+def short_temporary_folder() -> str | None:
+    """Where a socket's address is short enough, which may be 107 bytes long; None: where temporary files go."""
+    return "/tmp" if len(tempfile.gettempdir()) > 70 else None
 
 
 class Server:
@@ -164,7 +174,8 @@ class Server:
 
     def _abandon(self, source: int) -> None:
         """End the fork that nobody waits for any more; how it ends is seen as any other's."""
-        self.poll.unregister(source)
+        with suppress(KeyError):  # it has ended just now
+            self.poll.unregister(source)
         for child, connection in self.running.items():
             if connection.fileno() == source:
                 os.kill(child, signal.SIGKILL)
@@ -203,7 +214,8 @@ def preload() -> None:
     watch_code()
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # as lgtm.stage has it, before torch is imported
     for module in [*(f"stages.{script.stem}" for script in sorted(STAGES.glob("*.py"))), *LATE]:
-        importlib.import_module(module)
+        with suppress(Exception):  # whoever needs it imports it anew, and says what is wrong with it
+            importlib.import_module(module)
     graph.loaded()
     gc.freeze()  # what is there is never searched for garbage: pages that forks share stay shared
 
