@@ -47,6 +47,8 @@ def start(project: Project) -> subprocess.Popen:
     return subprocess.Popen(
         RUNNER, cwd=project.root, env=environment, text=True, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        # A shell that runs the tests in the background would have it ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
 
