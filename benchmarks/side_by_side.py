@@ -24,8 +24,8 @@ from statistics import fmean
 
 from ruamel.yaml import YAML
 
-from benchmarks.workspace import put
-from lgtm.config import parse_yaml, read_yaml
+from benchmarks.workspace import put_all
+from lgtm.config import read_yaml
 from lgtm.errors import UserError
 from lgtm.runner.jobs import count_cores
 
@@ -80,9 +80,7 @@ def clone(folder: Path, changes: Iterable[str]) -> Path:
     (folder / "dvc.lock").unlink()
     shutil.rmtree(folder / "reports")
     params = read_yaml(folder / "params.yaml")
-    for change in changes:
-        key, _, value = change.partition("=")
-        put(params, key, parse_yaml(f"value: {value}", Path("-S"))["value"])
+    put_all(params, changes)
     YAML(typ="safe", pure=True).dump(params, folder / "params.yaml")
     return folder
 
@@ -114,6 +112,7 @@ def cell_seconds(said: str) -> dict[str, float]:
 def simulate(folder: Path, seconds: dict[str, float]) -> None:
     """Print how much faster than in line the large run would be, each cell as long as its stage's cells were."""
     from lgtm.runner.graph import Graph
+    from lgtm.runner.view import stage_of
 
     params = read_yaml(folder / "params.yaml")
     arms = sorted(key for key in params["teacher_tailored"] if key != "retrain")[: LARGE["arms"]]
@@ -123,10 +122,8 @@ def simulate(folder: Path, seconds: dict[str, float]) -> None:
     graph = Graph()
     of_stage = defaultdict(list)
     for name, took in seconds.items():
-        of_stage[name.partition("@")[0]].append(took)
-    known = {
-        name: fmean(of_stage[name.partition("@")[0]]) for name in graph.stages if name.partition("@")[0] in of_stage
-    }
+        of_stage[stage_of(name)].append(took)
+    known = {name: fmean(of_stage[stage_of(name)]) for name in graph.stages if stage_of(name) in of_stage}
     in_line, beside = sum(known.values()), makespan(graph, known, CORES)
     print(
         f"{len(known)} cells of {len(LARGE['seeds'])} seeds and {len(arms)} arms, simulated: in line {in_line:.0f} s,"

@@ -10,6 +10,7 @@ its full path. -S is as in `dvc exp run -S`: a key that params.yaml has, and its
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -36,15 +37,20 @@ def make(folder: Path, changes: list[str], settings: dict | None = None) -> None
     params = read_yaml(ROOT / "params.yaml")
     for key, value in flat(settings or {}):
         put(params, key, value)
-    for change in changes:
-        key, _, value = change.partition("=")
-        put(params, key, parse_yaml(f"value: {value}", Path("-S"))["value"])
+    put_all(params, changes)
     parse(Params, params, "-S")
     folder.mkdir(parents=True, exist_ok=True)
     YAML(typ="safe", pure=True).dump(params, folder / "params.yaml")
     for name in LINKED:
         if not (folder / name).exists():
             (folder / name).symlink_to(ROOT / name)
+
+
+def put_all(params: dict, changes: Iterable[str]) -> None:
+    """Change settings in place, each as -S gives it. Raises UserError as put does."""
+    for change in changes:
+        key, _, value = change.partition("=")
+        put(params, key, parse_yaml(f"value: {value}", Path("-S"))["value"])
 
 
 def put(params: dict, key: str, value) -> None:
