@@ -1,5 +1,6 @@
 """Cells side by side leave what `dvc repro` leaves: the same lock, or where they are stopped a tree to go on from."""
 
+import json
 import os
 import re
 import shutil
@@ -139,8 +140,9 @@ def kill(project: Project, driver: subprocess.Popen, who: str) -> None:
 
 def test_killed_again_and_again_it_ends_in_the_same_lock(project):
     forget(project)
-    # When so many cells have begun since the start: two run at a time, so with three one has ended.
-    moments = {"driver": 3, "interrupt": 3, "cell": 2, "warm python": 2}
+    # When so many cells have begun since the start: two run at a time, so with three one has ended. What does not need
+    # a killed cell goes on, so that after the last two there may be no more to run than that cell and the report.
+    moments = {"driver": 3, "interrupt": 3, "warm python": 1, "cell": 1}
     for who, begun in moments.items():
         shutil.rmtree(project.root / "work/logs", ignore_errors=True)
         driver = start(project)
@@ -158,6 +160,24 @@ def test_killed_again_and_again_it_ends_in_the_same_lock(project):
 def test_a_note_of_locks_that_a_kill_has_torn_stops_nothing(project):
     (project.root / ".dvc/tmp/rwlock").write_text('{"read": {"')
     assert "all up to date" in project(*RUNNER)
+
+
+@pytest.mark.parametrize("left", ["not reaped", "its number is another's"])
+def test_a_lock_of_a_process_that_has_ended_stops_nothing_and_of_one_that_runs_does(project, left):
+    ended = subprocess.Popen(["true"])
+    wait_for(lambda: psutil.Process(ended.pid).status() == psutil.STATUS_ZOMBIE)
+    holder = {
+        "not reaped": {"pid": ended.pid, "cmd": "dvc repro"},
+        "its number is another's": {"pid": os.getpid(), "cmd": f"{project.root}/src/lgtm/runner/cell.py prepare"},
+    }[left]
+    note = project.root / ".dvc/tmp/rwlock"
+    note.write_text(json.dumps({"write": {str(project.root / "work/data"): holder}}))
+    assert "all up to date" in project(*RUNNER)
+    ended.wait()
+    alive = {"pid": os.getpid(), "cmd": "dvc repro"}
+    note.write_text(json.dumps({"write": {str(project.root / "work/data"): alive}}))
+    assert "is busy, it is being blocked by" in project(*RUNNER, check=False)
+    note.unlink()
 
 
 def test_mistakes_end_in_one_line(project):

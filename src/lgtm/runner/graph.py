@@ -15,6 +15,7 @@ from pathlib import Path
 
 import dvc.utils.serialize._yaml as dvc_yaml
 import networkx as nx
+import psutil
 from dvc.dvcfile import PROJECT_FILE
 from dvc.exceptions import DvcException
 from dvc.lock import LockBase, make_lock
@@ -41,7 +42,7 @@ class Graph:
             _read_yaml_once()
             self.repo = Repo(_wait_for_lock=True)
             self.repo.lock = InLine(self.repo.lock, Path(self.repo.tmp_dir) / "in-line")
-            _forget_torn_locks(self.repo)
+            _forget_dead_locks(self.repo)
             graph = get_active_graph(self.repo.index.graph)
             wanted = collect_stages(self.repo, targets or [PROJECT_FILE])
             # In the order of `dvc repro`.
@@ -160,17 +161,36 @@ def dvc_errors() -> Iterator[None]:
         raise UserError(one_line(error)) from error
 
 
-def _forget_torn_locks(repo: Repo) -> None:
-    """Remove DVC's note of who reads and writes what, where a killed process has left half of one: DVC would refuse."""
+def _forget_dead_locks(repo: Repo) -> None:
+    """Take what killed processes have left out of DVC's note of who reads and writes what: DVC would refuse to run.
+
+    It takes a process that has ended for alive until it is reaped, or where its number is another's now, and fails
+    where a kill has left half of the note.
+    """
     note = Path(repo.tmp_dir) / "rwlock"
     hardlink = repo.config["core"].get("hardlink_lock", False)
     with repo.lock, make_lock(f"{note}.lock", tmp_dir=repo.tmp_dir, hardlink_lock=hardlink):
         try:
-            json.loads(note.read_text())
+            held = json.loads(note.read_text())
         except FileNotFoundError:
-            pass
+            return
         except ValueError:
             note.unlink()
+            return
+        reads = {path: list(filter(_is_alive, readers)) for path, readers in held.get("read", {}).items()}
+        writes = {path: writer for path, writer in held.get("write", {}).items() if _is_alive(writer)}
+        note.write_text(json.dumps({"read": {path: who for path, who in reads.items() if who}, "write": writes}))
+
+
+def _is_alive(holder: dict) -> bool:
+    """Whether the process that DVC has noted still runs; a cell of the runner is a fork of a warm python."""
+    try:
+        process = psutil.Process(holder["pid"])
+        of_runner = "runner/cell.py" in holder["cmd"] or "runner/apart.py" in holder["cmd"]
+        other = of_runner and "lgtm.runner.warm" not in process.cmdline()
+        return process.status() != psutil.STATUS_ZOMBIE and not other
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _read_yaml_once() -> None:
