@@ -24,9 +24,10 @@ class Cells:
         self.lock = threading.Lock()
         self.places = places
 
-    def changed(self, name: str) -> bool:
-        assert self.needs[name] <= {*self.ended, *self.up_to_date}, "asked before what it needs was there"
-        return name not in self.up_to_date
+    def changed(self, names: list[str]) -> set[str]:
+        for name in names:
+            assert self.needs[name] <= {*self.ended, *self.up_to_date}, "asked before what it needs was there"
+        return {*names} - {*self.up_to_date}
 
     def record(self, entries: dict) -> None:
         self.recorded |= entries

@@ -91,7 +91,7 @@ class Apart:
         outcome = self.on_worker(run_apart, name, needs, self.remote)
         if outcome.entry:
             self.graph.fetch(name, outcome.entry, self.remote)
-            if self.graph.changed(name):
+            if self.graph.changed([name]):
                 return Outcome(name, outcome.seconds, failure="the worker's clone has other code, settings or files")
         return outcome
 

@@ -4,19 +4,16 @@
 seconds a cell where there are a hundred. Here the first is read once, and many cells' entries are written together.
 """
 
-import copy
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache, wraps
+from functools import cache
 from pathlib import Path
 
-import dvc.utils.serialize._yaml as dvc_yaml
 import networkx as nx
 import psutil
-from dvc.dvcfile import PROJECT_FILE
 from dvc.exceptions import DvcException
 from dvc.lock import LockBase, make_lock
 from dvc.repo import Repo
@@ -28,6 +25,7 @@ from dvc_data.hashfile.hash_info import HashInfo
 
 from lgtm.errors import UserError, one_line
 from lgtm.runner.lockfile import Entry, LockFile
+from lgtm.runner.once import one_look, read_yaml_once
 
 
 class Graph:
@@ -39,22 +37,23 @@ class Graph:
 
     def __init__(self, targets: Sequence[str] = ()):
         with dvc_errors():
-            _read_yaml_once()
+            read_yaml_once()
             self.repo = Repo(_wait_for_lock=True)
             self.repo.lock = InLine(self.repo.lock, Path(self.repo.tmp_dir) / "in-line")
             _forget_dead_locks(self.repo)
             graph = get_active_graph(self.repo.index.graph)
-            wanted = collect_stages(self.repo, targets or [PROJECT_FILE])
+            wanted = collect_stages(self.repo, targets) if targets else _of_project(self.repo)
             # In the order of `dvc repro`.
             self.stages = {stage.addressing: stage for stage in plan_repro(graph, wanted)}
         self.needs = {name: {other.addressing for other in graph[stage]} for name, stage in self.stages.items()}
         self.followers = {name: len(nx.ancestors(graph, stage)) for name, stage in self.stages.items()}
         self.lock_file = LockFile(list(self.stages), targets, Path(self.repo.tmp_dir) / "entries-before.json")
 
-    def changed(self, name: str) -> bool:
-        """Whether the cell has to run, its inputs being what they are now."""
-        with dvc_errors(), self.repo.lock:
-            return self.stages[name].changed()
+    def changed(self, names: Iterable[str]) -> set[str]:
+        """Those of the cells that have to run, their inputs being what they are now."""
+        stages = {name: self.stages[name] for name in names}
+        with dvc_errors(), self.repo.lock, one_look(self.repo, stages.values()):
+            return {name for name, stage in stages.items() if stage.changed()}
 
     def reproduce(self, name: str) -> Entry | None:
         """Run the cell as `dvc repro` does, run-cache and all, but write no dvc.lock; returns its entry there.
@@ -161,6 +160,11 @@ def dvc_errors() -> Iterator[None]:
         raise UserError(one_line(error)) from error
 
 
+def _of_project(repo: Repo) -> list[PipelineStage]:
+    """The stages of dvc.yaml, which `dvc repro` takes without a target and reads a second time."""
+    return [stage for stage in repo.index.stages if isinstance(stage, PipelineStage)]
+
+
 def _forget_dead_locks(repo: Repo) -> None:
     """Take what killed processes have left out of DVC's note of who reads and writes what: DVC would refuse to run.
 
@@ -191,21 +195,3 @@ def _is_alive(holder: dict) -> bool:
         return process.status() != psutil.STATUS_ZOMBIE and not other
     except psutil.NoSuchProcess:
         return False
-
-
-def _read_yaml_once() -> None:
-    """Let DVC parse a YAML text once: it is asked for params.yaml by every stage that it checks."""
-    if hasattr(dvc_yaml.parse_yaml, "__wrapped__"):
-        return
-    parse = dvc_yaml.parse_yaml
-    known: dict[str, dict] = {}
-
-    @wraps(parse)
-    def parse_once(text, path, typ="safe"):
-        if typ != "safe":
-            return parse(text, path, typ)
-        if text not in known:
-            known[text] = parse(text, path)
-        return copy.deepcopy(known[text])
-
-    dvc_yaml.parse_yaml = parse_once

@@ -1,7 +1,7 @@
 """Which cell runs when: whatever is ready, as many at a time as there are places, those that most wait for first."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -75,22 +75,31 @@ class _Run:
         self.graph, self.submit, self.places, self.show = graph, submit, places, show
         self.waits = {name: set(needs) for name, needs in graph.needs.items()}
         self.progress = Progress(len(self.waits))
+        self.due: list[str] = []  # ready, and to run
         self.futures: dict[Future, str] = {}
         self.entries: dict[str, Entry] = {}
         self.quiet_until = 0.0
 
     def fill(self) -> None:
-        """Give every free place a cell that is ready."""
-        for name in self._ready():
-            if len(self.futures) >= self.places():
-                return
-            del self.waits[name]
-            if self.graph.changed(name):
-                self.progress.running[name] = time.monotonic()
-                self.futures[self.submit(name)] = name
-            else:
-                self.progress.unchanged.append(name)
-                self._release(name)
+        """Give every free place a cell that is ready and has to run."""
+        self._look()
+        while self.due and len(self.futures) < self.places():
+            name = most_awaited(self.graph, self.due)
+            self.due.remove(name)
+            self.progress.running[name] = time.monotonic()
+            self.futures[self.submit(name)] = name
+
+    def _look(self) -> None:
+        """Find out which of the cells that have become ready have to run; the others let go what waits for them."""
+        while ready := [name for name, needs in self.waits.items() if not needs]:
+            changed = self.graph.changed(ready)
+            for name in ready:
+                del self.waits[name]
+                if name in changed:
+                    self.due.append(name)
+                else:
+                    self.progress.unchanged.append(name)
+                    self._release(name)
 
     def end(self, future: Future) -> None:
         """Take a cell's outcome: let go what waited for it, or leave that out."""
@@ -116,11 +125,6 @@ class _Run:
             now = time.monotonic()
             self.quiet_until = now + 20 * (now - began)
 
-    def _ready(self) -> Iterator[str]:
-        """Cells that wait for nothing, those first for whom most wait; also those that become ready meanwhile."""
-        while ready := [name for name, needs in self.waits.items() if not needs]:
-            yield most_awaited(self.graph, ready)
-
     def _release(self, name: str) -> None:
         for needs in self.waits.values():
             needs.discard(name)
@@ -133,7 +137,7 @@ class _Run:
 
 
 def most_awaited(graph: Graph, ready: list[str]) -> str:
-    """The cell that most others wait for, the first of them in the graph's order."""
+    """The cell that most others wait for, the one that was ready first of them."""
     return max(ready, key=lambda name: graph.followers[name])
 
 
