@@ -1,5 +1,6 @@
 """A copy of the project with a tiny task, driven as a user drives it."""
 
+import copy
 import json
 import os
 import re
@@ -33,6 +34,14 @@ class Project:
         self("git", "init", "--quiet")
         self("git", "add", "--all")
         self("git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "--quiet", "--message", "start")
+
+    @classmethod
+    def clone(cls, other: "Project", root: Path) -> "Project":
+        """A clone of another's git repository: what its host has."""
+        project = cls.__new__(cls)
+        project.root, project.path, project.params = root, list(other.path), copy.deepcopy(other.params)
+        other("git", "clone", "--quiet", other("git", "remote", "get-url", "origin").strip(), str(root))
+        return project
 
     def edit(self, changes: dict) -> None:
         tiny_project.edit(self.params, changes)

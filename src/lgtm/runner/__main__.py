@@ -28,6 +28,11 @@ def main() -> None:
     parser.add_argument(
         "--remote", help="DVC's remote between here and the workers, where they have clones of their own"
     )
+    parser.add_argument(
+        "-S", dest="changes", action="append", default=[], metavar="KEY=VALUE",
+        help="a setting to write into params.yaml first, as in dvc exp run -S",
+    )  # fmt: skip
+    parser.add_argument("--name", help="keep the run as a DVC experiment of this name")
     options = parser.parse_args()
     if options.remote and not options.scheduler:
         parser.error("--remote goes with --scheduler")
@@ -62,7 +67,27 @@ def alone(work: Callable[[], None]) -> None:
         work()
 
 
-def run(targets: list[str], jobs: int | None, scheduler: str | None, remote: str | None) -> None:
+def run(
+    targets: list[str],
+    jobs: int | None,
+    scheduler: str | None,
+    remote: str | None,
+    changes: list[str],
+    name: str | None,
+) -> None:
+    """Run the cells with these settings, and keep them as this experiment. Raises UserError where one fails."""
+    from lgtm.runner.experiment import change, keep, require_free
+
+    if name:
+        require_free(name)
+    if changes:
+        change(changes)
+    run_graph(targets, jobs, scheduler, remote)
+    if name:
+        keep(name)
+
+
+def run_graph(targets: list[str], jobs: int | None, scheduler: str | None, remote: str | None) -> None:
     """Run the cells, so many at a time. Raises UserError where one fails."""
     from lgtm.runner.cluster import Apart, Shared, dask_cluster
     from lgtm.runner.graph import Graph

@@ -1,0 +1,92 @@
+"""Experiments: side by side in this folder, in DVC's queue, and over hosts with a git and a DVC remote between them."""
+
+import json
+
+import pytest
+from project import Project
+
+from lgtm.runner.warm import WarmPython
+
+RUNNER = ("env", "PYTHONPATH=src", "python", "-m", "lgtm.runner")
+COMMIT = ("git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "--quiet", "--all", "--message")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A project of one seed and one arm, with remotes in folders."""
+    place = tmp_path_factory.mktemp("experiments")
+    project = Project(place / "project")
+    project.edit({"arms": ["kd"], "validation.subsets": 0, "validation.removals": []})
+    project("git", "init", "--quiet", "--bare", str(place / "remote.git"))
+    project("git", "remote", "add", "origin", str(place / "remote.git"))
+    project("dvc", "remote", "add", "--default", "shared", str(place / "remote"))
+    project(*COMMIT, "settings and remotes")
+    return project
+
+
+def experiments(project: Project) -> dict[str, dict]:
+    """The experiments of the current commit by name, as `dvc exp show` tells them: settings and metrics."""
+    rows = json.loads(project("dvc", "exp", "show", "--json"))
+    found = {}
+    for row in rows:
+        for experiment in row["experiments"] or []:
+            data = experiment["revs"][-1]["data"]
+            params = data["params"]["params.yaml"]["data"]
+            metrics = data["metrics"]["reports/summary.json"]["data"]
+            found[experiment["name"]] = {"temperature": params["distill"]["temperature"], "metrics": metrics}
+    return found
+
+
+def test_a_grid_over_hosts_comes_back_as_experiments(project, tmp_path):
+    project(*RUNNER)
+    project("git", "add", "--all")
+    project(*COMMIT, "base")
+    project("git", "push", "--quiet", "origin", "HEAD")
+    project("dvc", "push", "--quiet", "--run-cache")
+    for temperature in (1, 4):
+        host = Project.clone(project, tmp_path / f"host-{temperature}")
+        host("dvc", "pull", "--quiet", "--run-cache", "--allow-missing")
+        said = host(*RUNNER, "-S", f"distill.temperature={temperature}", "--name", f"t{temperature}")
+        assert "teacher_warmup" not in said, "what the settings do not touch is not run again"
+        assert "distill@1-kd" in said
+        host("dvc", "exp", "push", "--quiet", "--run-cache", "origin", f"t{temperature}")
+    project("dvc", "exp", "pull", "--quiet", "origin", "t1", "t4")
+    found = experiments(project)
+    assert {name: found[name]["temperature"] for name in ("t1", "t4")} == {"t1": 1, "t4": 4}
+    assert found["t1"]["metrics"] != found["t4"]["metrics"]
+    project("dvc", "exp", "apply", "t4")
+    assert project("dvc", "status").strip() == "Data and pipelines are up to date."
+    assert json.loads((project.root / "reports/summary.json").read_text()) == found["t4"]["metrics"]
+
+
+def test_a_name_that_is_taken_and_a_setting_that_is_none_end_in_one_line_before_anything_is_written(project):
+    project(*RUNNER, "-S", "distill.temperature=3", "--name", "t3")
+    before = (project.root / "params.yaml").read_bytes()
+    for options, words in (
+        (["-S", "distill.temperature=5", "--name", "t3"], "--name t3: there is an experiment of this name"),
+        (["-S", "distill.temperatur=5"], "distill.temperatur"),
+        (["-S", "distill.temperature=-5"], "distill.temperature: input should be greater than 0 (found -5)"),
+    ):
+        said = project(*RUNNER, *options, check=False)
+        assert (said.count("\n"), words in said) == (1, True), said
+        assert (project.root / "params.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize("upstream", ["cold", "warm"])
+def test_the_queue_with_two_workers_gives_what_one_run_gives(project, upstream, tmp_path):
+    if upstream == "cold":
+        project.edit({"prepare.seed": 5})
+        project(*COMMIT, "another cut")
+    with WarmPython(project.root) as warm:
+        # It has read the graph before `exp run` takes DVC's lock until its workers, which wait for it, have ended.
+        assert warm.run("timeit", "-n1", "pass", log=tmp_path / "log") == 0
+        project.path.insert(0, warm.folder)
+        names = {f"{upstream}-{temperature}": temperature for temperature in (1.5, 2.5)}
+        for name, temperature in names.items():
+            project("dvc", "exp", "run", "--queue", "--name", name, "-S", f"distill.temperature={temperature}")
+        project("dvc", "exp", "run", "--run-all", "-j", "2")
+        project.path.pop(0)
+    found = experiments(project)
+    assert {name: found[name]["temperature"] for name in names} == names
+    project(*RUNNER, "-S", "distill.temperature=2.5")
+    assert json.loads((project.root / "reports/summary.json").read_text()) == found[f"{upstream}-2.5"]["metrics"]
