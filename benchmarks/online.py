@@ -33,6 +33,7 @@ from lgtm.errors import UserError
 from lgtm.networks.encoding import EncodedTexts
 from lgtm.networks.losses import DistillationLoss, inputs_of
 from lgtm.networks.models import train_wordpiece
+from lgtm.networks.parallel import own_part
 from lgtm.networks.training import Descent
 from lgtm.params import TeacherTailored
 
@@ -124,7 +125,7 @@ class Method:
 
     def __init__(self, arm: str | None):
         self.train, self.feedback = table(1), table(2)
-        self.batch = self.train.collate([self.train[row] for row in range(BATCH)])
+        self.batch = own_part([self.train[row] for row in range(BATCH)], self.train.collate)
         self.student, self.teacher = network(2, 128), network(4, 256)
         self.loss = DistillationLoss(torch.zeros(BATCH, CLASSES), SETTINGS.temperature, 0.0)
         self.counts = {name: 0 for name in PASSES}

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from lgtm.config import read_yaml, settings_of
 from lgtm.errors import UserError
 from lgtm.inputs import digest
+from lgtm.processes import by_main, is_main, wait
 
 DATA = Path("work/data")
 INIT = Path("work/init")
@@ -139,6 +140,7 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
+@by_main
 def write_json(path: Path, content: Any) -> None:
     """Write indented JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -217,10 +219,13 @@ class TableWriter:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         return self
 
-    def __exit__(self, *error) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         if self.writer:
             self.writer.close()
+        if kind is None:
+            wait()
 
+    @by_main
     def write(self, sample_id: pd.Series, **columns: np.ndarray) -> None:
         """Append rows; every call has to bring the same columns."""
         table = {name: list(values) if values.ndim > 1 else values for name, values in columns.items()}
@@ -235,12 +240,20 @@ def write_table(path: Path, sample_id: pd.Series, **columns: np.ndarray) -> None
         table.write(sample_id, **columns)
 
 
+@by_main
+def write_tsv(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as text, with tabs between the columns."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table.to_csv(path, sep="\t", index=False)
+
+
 def read_matrix(path: Path, column: str) -> np.ndarray:
     """A column of lists of a parquet table as a matrix."""
     lists = pq.read_table(path, columns=[column])[column]
     return lists.combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(len(lists), -1)
 
 
+@by_main
 def save_model(folder: Path, model, tokenizer) -> None:
     """Write a Hugging Face model folder: config.json, model.safetensors, tokenizer files."""
     model.save_pretrained(folder)
@@ -249,7 +262,10 @@ def save_model(folder: Path, model, tokenizer) -> None:
 
 @contextmanager
 def live_curves(folder: Path) -> Iterator[Callable[[int, dict[str, float]], None]]:
-    """A logger of training curves that DVCLive writes while the stage runs."""
+    """A logger of training curves that DVCLive writes while the stage runs; in the main process alone it does."""
+    if not is_main():
+        yield lambda step, values: None
+        return
     from dvclive import Live
 
     with Live(str(folder / "live"), dvcyaml=None, save_dvc_exp=False, report=None) as live:

@@ -17,6 +17,7 @@ from lgtm.networks.metrics import evaluate_logits
 from lgtm.networks.pairs import load_pair
 from lgtm.networks.training import count_steps
 from lgtm.params import ARMS, CO_TRAINED, Distill, Params, load_params
+from lgtm.processes import by_main
 from stages.artifacts import (
     TAUGHT,
     cell,
@@ -119,6 +120,7 @@ def on_selection(student: Network, batch_size: int) -> dict[str, float]:
     return evaluate_logits(logits, student.encode("selection").labels, student.task["metrics"])
 
 
+@by_main
 def keep_best(scores: dict[str, dict[str, float]], out: Path) -> None:
     """Move the student that is best on selection, by the official metric and then NLL, to `out`; note the choice."""
     official = next(iter(next(iter(scores.values()))))

@@ -10,6 +10,7 @@ from lgtm.networks.determinism import make_deterministic
 from lgtm.networks.metrics import METRICS, agreement, evaluate_logits
 from lgtm.networks.training import predict
 from lgtm.params import load_params
+from lgtm.processes import by_main
 from stages.artifacts import (
     LEADERBOARD,
     WARMUP,
@@ -20,6 +21,7 @@ from stages.artifacts import (
     read_json,
     read_matrix,
     read_role,
+    write_tsv,
 )
 from stages.network import Network
 from stages.teachers import Teacher
@@ -86,6 +88,7 @@ class Measured:
             {"model": model, "part": part, "metric": name, "value": value} for name, value in values.items()
         ]
 
+    @by_main
     def write(self, folder: Path) -> None:
         """Write results.parquet, and a table of predictions per model."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -116,7 +119,6 @@ def write_leaderboard(folder: Path, student: Network, batch_size: int) -> None:
     """Predict the rows whose labels are hidden: a file for each that the card names, with the columns GLUE asks for."""
     rows, classes = pd.read_parquet(LEADERBOARD / "texts.parquet"), read_json(LEADERBOARD / "classes.json")
     for name, own in rows.groupby("file"):
-        folder.mkdir(parents=True, exist_ok=True)
         logits = predict(student.model, student.encode_frame(own), batch_size)
         predicted = [classes[index] for index in logits.argmax(-1)]
-        own[["index"]].assign(prediction=predicted).to_csv(folder / name, sep="\t", index=False)
+        write_tsv(folder / name, own[["index"]].assign(prediction=predicted))

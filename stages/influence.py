@@ -25,6 +25,7 @@ from lgtm.influence.identity import combine, moves_head_alone, tangents
 from lgtm.networks.cost import added
 from lgtm.networks.determinism import make_deterministic
 from lgtm.networks.encoding import EncodedTexts, by_length, ordered_batches
+from lgtm.networks.parallel import merged, own_batches
 from lgtm.networks.training import predict
 from lgtm.params import Influence, ScoredLoss, load_params
 from stages.artifacts import (
@@ -102,7 +103,8 @@ class Checkpoint:
         settings, model = self.settings, self.student.model.eval()
         logits = torch.from_numpy(predict(model, feedback, settings.batch_size))
         loss_sum = feedback_loss(settings.feedback_loss, logits, torch.tensor(feedback.labels))
-        batches = ordered_batches(feedback, settings.batch_size, by_length(feedback), model.device, "feedback gradient")
+        own = own_batches(by_length(feedback), settings.batch_size)
+        batches = ordered_batches(feedback, settings.batch_size, own, model.device, "feedback gradient")
         try:
             direction = feedback_gradient(model, batches, scope_parameters(model, settings.scope), loss_sum)
             if settings.preconditioner == "adamw":
@@ -135,15 +137,15 @@ class Checkpoint:
 
     def _score_along(self, direction, student, rows, method, advance):
         settings, data = self.settings, student.encode_frame(rows)
-        order = by_length(data)
-        batches = ordered_batches(data, settings.batch_size, order, student.model.device)
-        parts = []
+        own = own_batches(by_length(data), settings.batch_size)
+        batches = ordered_batches(data, settings.batch_size, own, student.model.device)
+        logits, derivative = [], []
         for part in tangents(student.model.eval(), batches, direction, method=method, step_size=settings.step_size):
-            parts.append(part)
+            for column, values in zip((logits, derivative), part, strict=True):
+                column.append(values.float().cpu())
             advance(len(part[0]))
-        back = torch.tensor(order).argsort()
-        logits, derivative = (torch.cat(column).float().cpu()[back] for column in zip(*parts, strict=True))
-        return logits, derivative
+        advance(len(data) - len(own))  # what other processes did
+        return merged(own, logits, derivative)
 
 
 def check(checkpoints: list[Checkpoint]) -> dict:

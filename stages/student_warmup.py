@@ -9,6 +9,7 @@ from lgtm.networks.losses import LabelLoss
 from lgtm.networks.pairs import load_pair, require_trainable
 from lgtm.networks.training import Fitted
 from lgtm.params import load_params
+from lgtm.processes import by_main
 from stages.artifacts import INIT, cell
 from stages.network import Network
 
@@ -45,6 +46,7 @@ def main(seed: int) -> None:
     save_moments(fitted, out)
 
 
+@by_main
 def save_moments(fitted: Fitted, folder: Path) -> None:
     """Write AdamW's second moments beside the model that they belong to."""
     save_file(fitted.second_moments, folder / "second_moments.safetensors")

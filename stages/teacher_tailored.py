@@ -64,5 +64,6 @@ def hidden_states(lesson: Lesson, targets: Targets, roles: tuple[str, ...]) -> n
     (network,) = (targets.teacher or Teacher(lesson.teacher)).networks
     before = network.passes.total()["forward"]
     hidden = network.predict(roles, lesson.params.distill.batch_size, hidden=True)[1]
-    lesson.bear({"teacher": network.passes.total() | {"forward": network.passes.forward - before, "backward": 0}})
+    after = network.passes.total()
+    lesson.bear({"teacher": after | {"forward": after["forward"] - before, "backward": 0}})
     return hidden

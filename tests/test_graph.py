@@ -12,8 +12,9 @@ from lgtm.params import Params
 
 ROOT = Path(__file__).parents[1]
 STAGES = read_yaml(ROOT / "dvc.yaml")["stages"]
-# They check input and cannot change a result: no schema has a default, and what they raise ends the run.
-CHECKS = {f"src/lgtm/{name}.py" for name in ("config", "demands", "errors", "inputs", "params", "stage")}
+# They check input, or start, stop and write, and cannot change a result: no schema has a default, and what they raise
+# ends the run.
+CHECKS = {f"src/lgtm/{name}.py" for name in ("config", "demands", "errors", "inputs", "params", "processes", "stage")}
 # What each room may import besides itself.
 FLOORS = {
     "errors": set(),
@@ -28,8 +29,9 @@ FLOORS = {
     "demands": {"errors", "networks", "params"},
     "compare": {"config", "errors"},
     "recipe": {"config", "errors", "params"},
-    "stage": {"errors", "inputs"},
-    "runner": {"errors", "inputs"},
+    "processes": {"errors"},
+    "stage": {"errors", "inputs", "processes"},
+    "runner": {"errors", "inputs", "processes"},
 }
 ROOMS = {"data", "networks", "influence", "arms", "report"}
 

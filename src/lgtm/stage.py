@@ -1,4 +1,4 @@
-"""The frame around a stage script: arguments, one process at a time, a user's mistake as one line.
+"""The frame around a stage script: arguments, one run at a time, in one or several processes, a mistake as one line.
 
 PYTHONPATH=src python -m lgtm.stage distill --seed 1 --arm kd
 """
@@ -9,13 +9,16 @@ import importlib
 import inspect
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from lgtm import processes
 from lgtm.errors import UserError
 from lgtm.inputs import STAGES, altered, watch_code
 
 OWN = ("lgtm", "stages")
+SINGLE = ("prepare", "report", "selection")  # stages that have nothing to share among processes
 
 
 def run() -> None:
@@ -23,6 +26,7 @@ def run() -> None:
 
     A lock per stage and cell keeps a second run from writing beside an orphaned first one. A UserError ends in one
     line on stderr and exit status 1, and so does a run whose settings or code changed under it: DVC records nothing.
+    In several processes where the environment asks for them (lgtm.processes).
     """
     # Fast tokenizers warn about forked workers; no stage forks.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
@@ -37,9 +41,8 @@ def run() -> None:
     try:
         main = importlib.import_module(f"stages.{script}").main
         arguments = _parse(main, script, options)
-        _run_alone("-".join([script, *map(str, arguments.values())]), lambda: main(**arguments))
-        if changed := altered():
-            raise UserError(f"{_shown(changed[0])}: changed while {script} ran with what it was before; run it again")
+        with _alone("-".join([script, *map(str, arguments.values())])):
+            _in_processes(script, lambda: _run_unaltered(script, lambda: main(**arguments)))
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] in OWN:
             raise
@@ -49,16 +52,41 @@ def run() -> None:
     gc.freeze()  # Nor is it searched on the way out.
 
 
-def _run_alone(name: str, work: Callable[[], None]) -> None:
+@contextmanager
+def _alone(name: str) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
+    if not processes.is_main():
+        yield
+        return
     lock = Path(".locks") / f"{name}.lock"
     lock.parent.mkdir(exist_ok=True)
     try:
-        with FileLock(lock, timeout=0):
-            work()
+        held = FileLock(lock, timeout=0).acquire()
     except Timeout as error:
         raise UserError(f"{name} is already running in this folder; wait for it or stop it") from error
+    with held:
+        yield
+
+
+def _in_processes(script: str, work: Callable[[], None]) -> None:
+    if script in SINGLE:
+        if processes.count() > 1:
+            raise UserError(f"{script} has nothing to share among processes; start it by itself")
+        work()
+    elif processes.count() > 1:  # a launcher has started this one and the others
+        processes.meet()
+        work()
+    elif (number := processes.asked()) > 1:
+        processes.launch(work, number)
+    else:
+        work()
+
+
+def _run_unaltered(script: str, work: Callable[[], None]) -> None:
+    work()
+    if changed := altered():
+        raise UserError(f"{_shown(changed[0])}: changed while {script} ran with what it was before; run it again")
 
 
 def _shown(path: Path) -> Path:

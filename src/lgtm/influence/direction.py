@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from torch.nn.utils import get_total_norm
 
 from lgtm.networks.losses import inputs_of
+from lgtm.networks.parallel import summed
 
 Direction = dict[str, Tensor]
 LossSum = Callable[[Tensor, Tensor], Tensor]
@@ -96,21 +97,22 @@ def best_temperature(logits: Tensor, labels: Tensor) -> float:
 def feedback_gradient(
     model: nn.Module, batches: Iterable[dict[str, Tensor]], names: list[str], loss_sum: LossSum
 ) -> Direction:
-    """Gradient of the mean feedback loss over the batches, by parameter name; the model is in eval mode.
+    """Gradient of the mean feedback loss over all processes' batches, by parameter name; the model is in eval mode.
 
     Zero for a parameter that the logits do not depend on; some encoders have such ones.
     """
     parameters = dict(model.named_parameters())
     chosen = [parameters[name] for name in names]
     total = [torch.zeros_like(parameter) for parameter in chosen]
-    count = 0
+    count = total[0].new_zeros(())
     for batch in batches:
         loss = loss_sum(model(**inputs_of(batch)).logits, batch["labels"])
         gradients = torch.autograd.grad(loss, chosen, materialize_grads=True)
         for sum_, gradient in zip(total, gradients, strict=True):
             sum_ += gradient
         count += len(batch["labels"])
-    return {name: gradient / count for name, gradient in zip(names, total, strict=True)}
+    *total, count = summed([*total, count])
+    return {name: gradient / count.item() for name, gradient in zip(names, total, strict=True)}
 
 
 def precondition(direction: Direction, second_moments: Direction) -> Direction:

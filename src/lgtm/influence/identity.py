@@ -31,6 +31,7 @@ from torch.nn.utils import get_total_norm
 
 from lgtm.influence.direction import Direction
 from lgtm.networks.losses import inputs_of
+from lgtm.networks.parallel import summed
 
 
 def distillation_influence(
@@ -61,13 +62,17 @@ def label_influence(student_logits: Tensor, tangents: Tensor, labels: Tensor) ->
     return (gap * tangents).sum(-1) * (labels >= 0)
 
 
-def unit_scale(tangents: Tensor) -> Tensor:
+def unit_scale(tangents: Tensor, share: Tensor | None = None) -> Tensor:
     """Tangents (N × C) centred over the classes and divided by their root mean square: the unit that λ is in.
 
-    Centring changes no influence, since p_S − p_T sums to zero. Tangents that are all zero stay zero.
+    Centring changes no influence, since p_S − p_T sums to zero. Tangents that are all zero stay zero. share: of the
+    rows that these are, where other processes have the others (see parallel.py).
     """
     centred = tangents - tangents.mean(-1, keepdim=True)
-    scale = centred.square().mean().sqrt()
+    mean_square = centred.square().mean()
+    if share is not None:
+        (mean_square,) = summed([share * mean_square])
+    scale = mean_square.sqrt()
     return centred / scale if scale > 0 else centred
 
 

@@ -18,7 +18,8 @@ class Passes:
     """Counts the samples that go through a classifier from now on.
 
     Forward passes are counted where the encoder begins, backward passes where they enter, at the logits: a head that is
-    run on kept states costs nothing here, and a gradient of the head alone counts in full.
+    run on kept states costs nothing here, and a gradient of the head alone counts in full. The attributes are of this
+    process.
     """
 
     def __init__(self, model: "nn.Module"):
@@ -48,8 +49,12 @@ class Passes:
         self.backward += len(gradient)
 
     def total(self) -> Cost:
-        """What was counted so far."""
-        return Cost(forward=self.forward, backward=self.backward, weights=self.weights)
+        """What was counted so far, in all processes; each of them has to ask."""
+        from accelerate.utils import gather_object
+
+        counted = gather_object([(self.forward, self.backward)])
+        forward, backward = map(sum, zip(*counted, strict=True))
+        return Cost(forward=forward, backward=backward, weights=self.weights)
 
 
 def added(costs: list[Cost]) -> Cost:

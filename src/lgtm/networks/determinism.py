@@ -5,6 +5,7 @@ import os
 import tokenizers
 import torch
 import transformers
+from accelerate import PartialState
 from transformers import set_seed
 
 
@@ -26,4 +27,5 @@ def environment(device: torch.device) -> dict[str, str | int]:
         "device": torch.cuda.get_device_name(device) if on_gpu else device.type,
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
+        "processes": PartialState().num_processes,
     }

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from copy import copy
+from functools import partial
 
 import pandas as pd
 import torch
@@ -9,6 +10,8 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
 from transformers.trainer_pt_utils import LengthGroupedSampler
+
+from lgtm.networks.parallel import own_part
 
 # What these say of a text depends on the padding behind it, attention mask or not: theirs is always up to max_length.
 READS_PADDING = {"convbert", "fnet", "mobilebert", "nystromformer"}
@@ -51,9 +54,12 @@ class EncodedTexts(Dataset):
 
 
 def training_batches(data: EncodedTexts, batch_size: int, generator: torch.Generator) -> DataLoader:
-    """Shuffled batches of similar length, in a new order each time they are gone through."""
+    """Shuffled batches of similar length, in a new order each time they are gone through: this process's part of each.
+
+    With `share`, the part of the batch's rows that it has (see parallel.py).
+    """
     sampler = LengthGroupedSampler(batch_size, lengths=data.lengths, generator=generator)
-    return DataLoader(data, batch_size, sampler=sampler, collate_fn=data.collate)
+    return DataLoader(data, batch_size, sampler=sampler, collate_fn=partial(own_part, collate=data.collate))
 
 
 def ordered_batches(

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 
 def inputs_of(batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The part of a batch that a model takes: all but labels and index."""
-    return {name: value for name, value in batch.items() if name not in ("labels", "index")}
+    """The part of a batch that a model takes: all but labels, index and share."""
+    return {name: value for name, value in batch.items() if name not in ("labels", "index", "share")}
 
 
 class Loss(nn.Module):

@@ -17,6 +17,7 @@ from lgtm.errors import UserError
 from lgtm.networks.encoding import EncodedTexts, by_length, ordered_batches, training_batches
 from lgtm.networks.losses import Loss, inputs_of
 from lgtm.networks.metrics import evaluate_logits
+from lgtm.networks.parallel import merged, own_batches, own_seed, summed
 
 MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
@@ -47,12 +48,20 @@ class Descent:
         groups = _decay_groups(model, loss, settings.weight_decay)
         optimizer = torch.optim.AdamW(groups, lr=learning_rate, fused=True)
         self.scheduler = get_scheduler("linear", optimizer, round(settings.warmup_ratio * steps), steps)
-        self.model, self.loss, self.optimizer = self.accelerator.prepare(model, loss, optimizer)
+        self.optimizer = self.accelerator.prepare(optimizer)
+        # evaluation_mode: without DistributedDataParallel, in whose place stands parallel.py.
+        self.model, self.loss = (
+            self.accelerator.prepare_model(module, evaluation_mode=True) for module in (model, loss)
+        )
 
     def step(self, value: Tensor) -> None:
-        """One step down the gradient of a loss."""
+        """One step down the gradient of a loss; value: this process's part of it, the parts add up."""
         self.accelerator.backward(value)
-        self.accelerator.clip_grad_norm_([*self.model.parameters(), *self.loss.parameters()], self.max_grad_norm)
+        parameters = [*self.model.parameters(), *self.loss.parameters()]
+        reached = [parameter for parameter in parameters if parameter.grad is not None]
+        for parameter, gradient in zip(reached, summed([parameter.grad for parameter in reached]), strict=True):
+            parameter.grad = gradient
+        self.accelerator.clip_grad_norm_(parameters, self.max_grad_norm)
         self.optimizer.step()
         self.scheduler.step()
         self.optimizer.zero_grad()
@@ -107,7 +116,7 @@ def fit(
     descent = Descent(model, loss, settings, learning_rate=learning_rate, precision=precision, steps=steps)
     model, loss, optimizer = descent.model, descent.loss, descent.optimizer
     generator = torch.Generator().manual_seed(seed)
-    batches = descent.accelerator.prepare(training_batches(train, settings.batch_size, generator))
+    batches = training_batches(train, settings.batch_size, generator)
 
     choice = Choice(model, optimizer, as_saved, selection, settings, metrics)
     due = _evenly(steps, settings.evaluations)
@@ -117,18 +126,20 @@ def fit(
         if start:
             log(0, choice.evaluate(0, progress))
         # After that, which draws as any pass over data does: the steps are the same with and without it.
-        set_seed(seed)
+        set_seed(own_seed(seed))
         for step, batch in enumerate(endless(batches), start=1):
+            batch = {name: value.to(descent.accelerator.device) for name, value in batch.items()}
             model.train()
             outputs = model(**inputs_of(batch), output_hidden_states=loss.needs_hidden)
             companion(outputs, batch, optimizer)
-            value = loss(outputs, batch)
+            value = batch["share"] * loss(outputs, batch)
             require_finite(value, step, description, learning_rate)
             descent.step(value)
             losses.append(value.detach())
             progress.update()
             if step in due:
-                log(step, {"train/loss": torch.stack(losses).mean().item()} | choice.evaluate(step, progress))
+                (mean,) = summed([torch.stack(losses).mean()])
+                log(step, {"train/loss": mean.item()} | choice.evaluate(step, progress))
                 losses.clear()
             if step in due_earlier:
                 keep_earlier(Fitted(step, _second_moments(model, optimizer)))
@@ -175,19 +186,15 @@ def predict(
     """
     model.eval()
     device = next(model.parameters()).device
-    order = by_length(data)
+    own = own_batches(by_length(data), batch_size)
     logits, states = [], []
-    for batch in ordered_batches(data, batch_size, order, device, "predict"):
+    for batch in ordered_batches(data, batch_size, own, device, "predict"):
         outputs = model(**inputs_of(batch), output_hidden_states=hidden)
         logits.append(outputs.logits.float().cpu())
         if hidden:
             states.append(outputs.hidden_states[-1][:, 0].half().cpu())
-    back = np.argsort(order)
-    return (_stack(logits)[back], _stack(states)[back]) if hidden else _stack(logits)[back]
-
-
-def _stack(parts: list[Tensor]) -> np.ndarray:
-    return torch.cat(parts).numpy()
+    found = [column.numpy() for column in merged(own, *([logits, states] if hidden else [logits]))]
+    return tuple(found) if hidden else found[0]
 
 
 def _evenly(steps: int, times: int) -> set[int]:

@@ -6,6 +6,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from lgtm import processes
+
 # Of a cell on a GPU: CUDA's own and a small batch's activations, in MiB, and what training holds of a network's weights
 # (theirs, their gradients, AdamW's two moments, and a copy of the best).
 ITS_OWN = 2500
@@ -16,11 +18,11 @@ STARTING = Path("work/init")  # networks, as prepare leaves them
 def default_jobs() -> Callable[[], int]:
     """As many as this process may use cores, or where there is a GPU no more than its free memory carries; at least 1.
 
-    Cells take the first GPU that they see: CUDA_VISIBLE_DEVICES says which. How many it carries is known better once
-    the starting networks are there, so this is asked again and again.
+    Cells take the first GPUs that they see, as many as they have processes: CUDA_VISIBLE_DEVICES says which. How many
+    cells a GPU carries is known better once the starting networks are there, so this is asked again and again.
     """
-    cores, free = count_cores(), gpu_memory()
-    return lambda: cores if free is None else max(1, min(cores, free // cell_memory()))
+    cells, free = max(1, count_cores() // processes.asked()), gpu_memory()
+    return lambda: cells if free is None else max(1, min(cells, free // cell_memory()))
 
 
 def count_cores() -> int:

@@ -30,6 +30,7 @@ from lgtm.influence.direction import Direction, normalise
 from lgtm.influence.identity import distillation_influence, tangents, unit_scale
 from lgtm.networks.encoding import EncodedTexts, training_batches
 from lgtm.networks.losses import Loss, co_teaching_loss, inputs_of
+from lgtm.networks.parallel import summed
 from lgtm.networks.training import Descent, count_steps, endless, require_finite
 
 STEP_SIZE = 1e-4  # of the finite difference, relative to the length of the weights (see docs/log.md)
@@ -96,6 +97,7 @@ class CoTeacher:
                 hard_label_weight=self.hard_label_weight,
             )
             value = value - method.influence.weight * influence.mean()
+        value = batch["share"] * value
         require_finite(value, self._step(), "the teacher beside its student", self.learning_rate)
         self.descent.step(value)
         self.teacher.eval()
@@ -106,11 +108,10 @@ class CoTeacher:
         """The student's logits and logit tangents on the batch, in the direction of its next feedback gradient."""
         parameters = {name: value for name, value in self.student.named_parameters() if value.requires_grad}
         # The graph stays: the student's own step goes back through it once more.
-        gradients = torch.autograd.grad(
-            self.loss(outputs, batch), list(parameters.values()), retain_graph=True, materialize_grads=True
-        )
+        value = batch["share"] * self.loss(outputs, batch)
+        gradients = torch.autograd.grad(value, list(parameters.values()), retain_graph=True, materialize_grads=True)
         moved = tentative_step(
-            self.method.influence.pilot, optimizer, parameters, gradients, self.settings.max_grad_norm
+            self.method.influence.pilot, optimizer, parameters, summed(gradients), self.settings.max_grad_norm
         )
         self.student.eval()
         raw = self._feedback_gradient(moved)
@@ -122,16 +123,16 @@ class CoTeacher:
             self.student, [batch], direction, method="finite_difference", step_size=STEP_SIZE
         )
         if self.method.influence.normalise:
-            return logits, unit_scale(derivative)
+            return logits, unit_scale(derivative, batch["share"])
         return logits, derivative * get_total_norm(list(raw.values()))
 
     def _feedback_gradient(self, weights: dict[str, Tensor]) -> Direction:
         """Gradient of the feedback loss at these weights, on the next batch of feedback."""
         batch = _to(next(iter(weights.values())).device, next(self.feedback))
         logits = functional_call(self.student, weights, (), inputs_of(batch)).logits
-        loss = F.cross_entropy(logits, batch["labels"])
-        gradients = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True)
-        return dict(zip(weights, gradients, strict=True))
+        value = batch["share"] * F.cross_entropy(logits, batch["labels"])
+        gradients = torch.autograd.grad(value, list(weights.values()), materialize_grads=True)
+        return dict(zip(weights, summed(gradients), strict=True))
 
     def _step(self) -> int:
         return self.descent.scheduler.last_epoch + 1
