@@ -11,6 +11,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable
+from contextvars import ContextVar
 from functools import wraps
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from lgtm.errors import UserError
 
 VARIABLE = "LGTM_PROCESSES"
 GRACE = 5.0  # seconds in which the others end by themselves when one has failed
+_writing = ContextVar("writing", default=False)  # whether this is in what the main process does while the others wait
 
 
 def asked() -> int:
@@ -41,12 +43,16 @@ def is_main() -> bool:
 
 
 def by_main(write: Callable[..., None]) -> Callable[..., None]:
-    """A function that writes: the main process does it, and all go on when it is done."""
+    """A function that writes: the main process does it, and all go on when it is done. It may call others like it."""
 
     @wraps(write)
     def written(*args, **options) -> None:
         if is_main():
-            write(*args, **options)
+            outside = _writing.set(True)
+            try:
+                write(*args, **options)
+            finally:
+                _writing.reset(outside)
         wait()
 
     return written
@@ -54,7 +60,7 @@ def by_main(write: Callable[..., None]) -> Callable[..., None]:
 
 def wait() -> None:
     """Go on when all processes are here."""
-    if count() > 1:
+    if count() > 1 and not _writing.get():
         from accelerate import PartialState
 
         PartialState().wait_for_everyone()
