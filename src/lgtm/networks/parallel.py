@@ -43,8 +43,8 @@ def merged(rows: Sequence[int], *columns: Sequence[Tensor]) -> list[Tensor]:
 def own_part(items: list[dict], collate: Callable[[list[dict]], dict[str, Tensor]]) -> dict[str, Tensor]:
     """This process's part of a training batch, collated, and `share`: its part of the batch's rows.
 
-    Of fewer rows than processes some get none: they take one along that counts for nothing, since all have to take the
-    step.
+    Of fewer rows than processes some get none: they take one along that weighs nothing (it counts as cost), since all
+    have to take the step.
     """
     state = PartialState()
     own = items[state.process_index :: state.num_processes]
