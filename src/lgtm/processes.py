@@ -1,8 +1,8 @@
 """Several processes for one stage: how they start and end, and which of them writes.
 
-LGTM_PROCESSES=2 in the environment starts them on this machine, one per GPU where there are GPUs; `accelerate launch`
-or torchrun may do it too. Each runs the whole stage, and the first one, the main process, alone writes and shows how
-far it is. What they compute apart and put together is in lgtm.networks.parallel.
+LGTM_PROCESSES=2 in the environment starts them on this machine, one per GPU where there are GPUs; torchrun may do it
+too, and what calls it, as `accelerate launch` on GPUs. Each runs the whole stage, and the first one, the main process,
+alone writes and shows how far it is. What they compute apart and put together is in lgtm.networks.parallel.
 """
 
 import logging
