@@ -7,6 +7,7 @@ alone writes and shows how far it is. What they compute apart and put together i
 
 import logging
 import os
+import signal
 import sys
 import tempfile
 import traceback
@@ -97,6 +98,8 @@ def _take_part(rank: int, work: Callable[[], None], processes: int, folder: Path
     """Be one of the processes. The file `failed` in the folder says that one has failed, and has said why."""
     own = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes}
     os.environ |= {name: str(value) for name, value in own.items()}
+    # It is sent when the parent is gone, and in a shell's background it would be ignored.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.platform == "linux":
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # they are all here; gloo would look its host's name up
     try:
