@@ -5,6 +5,8 @@ import json
 import pytest
 from project import Project
 
+from lgtm.errors import UserError
+from lgtm.runner import experiment
 from lgtm.runner.warm import WarmPython
 
 RUNNER = ("env", "PYTHONPATH=src", "python", "-m", "lgtm.runner")
@@ -29,11 +31,11 @@ def experiments(project: Project) -> dict[str, dict]:
     rows = json.loads(project("dvc", "exp", "show", "--json"))
     found = {}
     for row in rows:
-        for experiment in row["experiments"] or []:
-            data = experiment["revs"][-1]["data"]
+        for kept in row["experiments"] or []:
+            data = kept["revs"][-1]["data"]
             params = data["params"]["params.yaml"]["data"]
             metrics = data["metrics"]["reports/summary.json"]["data"]
-            found[experiment["name"]] = {"temperature": params["distill"]["temperature"], "metrics": metrics}
+            found[kept["name"]] = {"temperature": params["distill"]["temperature"], "metrics": metrics}
     return found
 
 
@@ -59,17 +61,31 @@ def test_a_grid_over_hosts_comes_back_as_experiments(project, tmp_path):
     assert json.loads((project.root / "reports/summary.json").read_text()) == found["t4"]["metrics"]
 
 
-def test_a_name_that_is_taken_and_a_setting_that_is_none_end_in_one_line_before_anything_is_written(project):
-    project(*RUNNER, "-S", "distill.temperature=3", "--name", "t3")
-    before = (project.root / "params.yaml").read_bytes()
-    for options, words in (
-        (["-S", "distill.temperature=5", "--name", "t3"], "--name t3: there is an experiment of this name"),
-        (["-S", "distill.temperatur=5"], "distill.temperatur"),
-        (["-S", "distill.temperature=-5"], "distill.temperature: input should be greater than 0 (found -5)"),
-    ):
-        said = project(*RUNNER, *options, check=False)
-        assert (said.count("\n"), words in said) == (1, True), said
-        assert (project.root / "params.yaml").read_bytes() == before
+def test_a_name_that_is_taken_ends_in_one_line_before_anything_runs(project, monkeypatch):
+    head = project("git", "rev-parse", "HEAD").strip()
+    project("git", "update-ref", f"refs/exps/{head[:2]}/{head[2:]}/taken", "HEAD")  # where DVC keeps an experiment
+    monkeypatch.chdir(project.root)
+    experiment.require_free("free")
+    with pytest.raises(UserError, match=r"^--name taken: there is an experiment of this name"):
+        experiment.require_free("taken")
+
+
+@pytest.mark.parametrize(
+    "setting, words",
+    [
+        ("distill.temperatur=5", "distill.temperatur=5: .*override .distill.temperatur."),
+        ("distill.temperature=-5", "-S: distill.temperature: input should be greater than 0 .found -5"),
+        ("seeds=[1", "seeds=.1: "),
+        ("distill", " distill: .*distill"),
+    ],
+)
+def test_a_setting_that_is_none_ends_in_one_line_and_is_not_written(project, monkeypatch, setting, words):
+    monkeypatch.chdir(project.root)
+    before, files = (project.root / "params.yaml").read_bytes(), sorted(project.root.iterdir())
+    with pytest.raises(UserError, match=words) as told:
+        experiment.change(["distill.epochs=2", setting])
+    assert "\n" not in str(told.value)
+    assert ((project.root / "params.yaml").read_bytes(), sorted(project.root.iterdir())) == (before, files)
 
 
 @pytest.mark.parametrize("upstream", ["cold", "warm"])

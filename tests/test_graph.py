@@ -31,7 +31,7 @@ FLOORS = {
     "recipe": {"config", "errors", "params"},
     "processes": {"errors"},
     "stage": {"errors", "inputs", "processes"},
-    "runner": {"errors", "inputs", "processes"},
+    "runner": {"errors", "inputs", "params", "processes"},
 }
 ROOMS = {"data", "networks", "influence", "arms", "report"}
 
