@@ -152,7 +152,7 @@ class Method:
         self.student.train()
         outputs = self.student(**inputs_of(self.batch))
         self.companion(outputs, self.batch, self.descent.optimizer)
-        self.descent.step(self.loss(outputs, self.batch))
+        self.descent.step([self.loss(outputs, self.batch)])
 
     def networks(self) -> dict[str, torch.nn.Module]:
         return {"student": self.student, "teacher": self.teacher}
@@ -198,7 +198,7 @@ class Published(Method):
         with torch.no_grad():
             said = teacher(**inputs).logits
         student.train()
-        self.descent.step(divergence(said, student(**inputs).logits))
+        self.descent.step([divergence(said, student(**inputs).logits)])
 
     def auxiliary(self, said, heard):
         return 0.6 * F.cross_entropy(said, self.batch["labels"]) + 0.4 * divergence(heard.detach(), said)

@@ -66,6 +66,7 @@ class Network:
             settings,
             steps=count_steps(len(rows), settings) if steps is None else steps,
             precision=params.precision,
+            tokens_at_once=params.tokens_at_once,
             metrics=self.task["metrics"],
             log=log,
             **more,

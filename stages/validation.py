@@ -109,6 +109,7 @@ class Retraining:
                 steps=count_steps(len(rows), self.settings),
                 learning_rate=self.rate,
                 precision=self.params.precision,
+                tokens_at_once=self.params.tokens_at_once,
                 seed=repeat,
                 metrics=self.student.task["metrics"],
                 log=lambda step, values: losses.append(values["selection/nll"]),

@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ import torch
 import yaml
 
 import benchmarks
-from benchmarks import directions, influence, memory, online, quality, stages, table, workspace
+from benchmarks import directions, influence, memory, online, quality, stages, table, training, workspace
 from lgtm.errors import UserError
 from lgtm.params import load_params
 from stages.artifacts import cell, role_path
@@ -119,7 +120,7 @@ def test_online_counts_the_passes_of_every_method(tiny_online):
 
 def test_online_fails_where_a_teacher_does_not_learn(tiny_online):
     method = online.Method("prokt")
-    method.companion.descent.step = lambda value: value.backward()
+    method.companion.descent.step = lambda parts: parts[0].backward()
     with pytest.raises(UserError, match="prokt: the teacher did not learn"):
         online.measure({online.BASE: method_of_kd(), "prokt": method}, steps=1)
 
@@ -133,6 +134,57 @@ def test_online_fails_where_a_step_takes_other_passes(tiny_online):
 
 def method_of_kd():
     return online.Method(None)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """Forty of the demo's texts, and what the benchmark finds of them."""
+    options = SimpleNamespace(data=None, checkpoint=None, layers=1, rows=40, batch_size=8, epochs=2)
+    task = training.Task(options)
+    return task, training.measure(task, rounds=1)
+
+
+def test_training_compares_loops_that_go_through_the_same_rows(trained):
+    _, found = trained
+    runs = found["runs"]
+    assert set(runs) == {training.BARE, *training.UNITS}
+    for name, row in runs.items():
+        assert row["step"] > 0 and (row["ratio"] is None) == (name == training.BARE)
+    assert sum(found["step"].values()) == pytest.approx(1)
+    ours, theirs = (runs[name]["padding"] for name in (training.OURS, training.TRAINER))
+    assert 0 < ours == runs[training.BARE]["padding"] < theirs < 1
+
+
+def test_training_fails_where_our_loop_does_other_work(trained):
+    task, _ = trained
+    runs = training.in_turns(task, {training.BARE: training.bare, training.TAILORED: training.tailored})
+    with pytest.raises(UserError, match=r"our loop: ends .* off the weights of the bare loop"):
+        training.require_same(runs[training.TAILORED], runs[training.BARE])
+    runs[training.BARE].require_work("bare")
+    runs[training.BARE].rows -= 1
+    with pytest.raises(UserError, match="bare: trained on 79 rows in place of 80"):
+        runs[training.BARE].require_work("bare")
+    idle = training.Run(task)
+    idle.rows = 80
+    with pytest.raises(UserError, match="idle: the network did not learn"):
+        idle.require_work("idle")
+
+
+def test_a_run_that_fails_ends_all_of_them(trained):
+    def fails(task, turn):
+        turn()
+        raise UserError("no")
+
+    with pytest.raises(UserError, match=r"^no$"):
+        training.in_turns(trained[0], {training.BARE: training.bare, "fails": fails})
+
+
+@pytest.mark.parametrize(("columns", "said"), [("text,label", "has no column sentence"), ("sentence,label", "fewer")])
+def test_training_wants_its_columns_and_enough_rows(tmp_path, columns, said):
+    (tmp_path / "rows.csv").write_text(f"{columns}\ngood,1\n")
+    options = SimpleNamespace(data=tmp_path / "rows.csv", checkpoint=None, layers=1, rows=2, batch_size=8, epochs=1)
+    with pytest.raises(UserError, match=said):
+        training.Task(options)
 
 
 def write_metrics(folder, arms):

@@ -238,6 +238,8 @@ def test_its_tokenizer_comes_along(tmp_path):
         ({"classifier": "checkpoints/x", "revision": "0" * 40}, "a local classifier has no revision"),
         ({"classifier": "checkpoints/x", "checkpoint": "checkpoints/x"}, "give one of checkpoint, "),
         ({"checkpoint": "checkpoints/x", "labels": {"a": "b"}}, "labels go with a classifier"),
+        ({"checkpoint": "checkpoints/x", "freeze": "all"}, "teacher.freeze: input should be 'embeddings'"),
+        ({"config": {"model_type": "bert"}, "freeze": "embeddings"}, "freeze goes with a checkpoint or a classifier"),
         ({"checkpoint": "checkpoints/x", "pooling": "max"}, "teacher.pooling: input should be 'cls' or 'mean'"),
     ],
 )

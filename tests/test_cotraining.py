@@ -212,7 +212,7 @@ def test_metadistil_is_the_gradient_through_the_students_step():
     pair, settings = Pair(), SimpleNamespace(**vars(SETTINGS) | {"max_grad_norm": 1e9})
     loss = DistillationLoss(pair.warm_logits.clone(), settings.temperature, 0.0)
     companion = pair.co_teacher(method_of("metadistil"), loss, settings)
-    companion.descent.step = lambda value: value.backward()
+    companion.descent.step = lambda parts: parts[0].backward()
     batch = next(iter(training_batches(pair.train, 8, torch.Generator().manual_seed(SEED))))
     rate = 0.05
     companion(pair.student(**inputs_of(batch)), batch, torch.optim.SGD(pair.student.parameters(), lr=rate))

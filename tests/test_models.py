@@ -5,6 +5,7 @@ import tiny
 import torch
 
 from lgtm.errors import UserError
+from lgtm.influence.direction import scope_parameters
 from lgtm.networks.models import classifier, load_tokenizer, starting_network
 from lgtm.networks.pairs import Network
 
@@ -39,6 +40,25 @@ def test_a_student_keeps_the_layers_it_is_told_to(kind, tmp_path):
     assert all(torch.equal(kept[name], renamed[name]) for name in kept)
     tokens = load_tokenizer(tmp_path / "student")(["good day", "bad"], padding=True, return_tensors="pt")
     assert built(**tokens).logits.shape == (2, 2)
+
+
+@pytest.mark.parametrize("kind", tiny.SIZES)
+def test_embeddings_are_frozen_where_the_card_says_so_and_no_longer(kind, tmp_path):
+    """Wherever the folder is loaded, and in no direction; a later card that starts from it says for itself."""
+    save_checkpoint(kind, tmp_path / "checkpoint")
+    start = tmp_path / "checkpoint"
+    for freeze in ("embeddings", None):
+        parts = starting_network(network(start, freeze=freeze), None, tiny.LABELS, 16, "card: student")
+        start = tmp_path / f"start-{freeze}"
+        for part in parts:
+            part.save_pretrained(start)
+        classifier(start, tiny.LABELS).save_pretrained(tmp_path / "saved")
+        built = classifier(tmp_path / "saved", tiny.LABELS)
+        frozen = {name for name, parameter in built.named_parameters() if not parameter.requires_grad}
+        tokens = {name for name, value in built.named_parameters() if value is built.get_input_embeddings().weight}
+        assert frozen == (tokens if freeze else set())
+        assert len(tokens) == 1
+        assert set(scope_parameters(built, "all")) == {name for name, _ in built.named_parameters()} - frozen
 
 
 @pytest.mark.parametrize("kind", tiny.SIZES)

@@ -69,6 +69,8 @@ def test_the_shipped_params_and_pairs_are_valid():
         ({"seeds": [1.5]}, "seeds.0: input should be a valid integer"),
         ({"prepare.feedback": 0.0}, "prepare.feedback: 0 leaves no feedback rows; set influence.folds "),
         ({"arms": ["kd", "tailord"]}, "arms: unknown arm 'tailord'; known are bagged, ce, "),
+        ({"tokens_at_once": 0}, "tokens_at_once: input should be greater than or equal to 1"),
+        ({"tokens_at_once": 512, "arms": ["kd", "dml"]}, "tokens_at_once: the teacher of 'dml' looks at whole batches"),
         ({"rounds.arms": ["kd", "kd"]}, "rounds.arms: each item may stand in the list once"),
         ({"rounds.arms": ["dml"]}, "rounds.arms: 'dml' is not in arms"),
         ({"arms": ["dml"], "rounds.arms": ["dml"]}, "rounds.arms: 'dml' scores its student at every step"),

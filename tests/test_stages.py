@@ -81,6 +81,54 @@ def test_mixed_precision_is_of_the_training_and_targets_are_what_the_saved_teach
     assert 0 < difference < 3 * RATE
 
 
+@pytest.fixture
+def layers():
+    """Of every output of a linear layer: whether it was trained, its type and how many rows it had."""
+    seen = []
+
+    def note(module, args, output):
+        if isinstance(module, torch.nn.Linear):
+            seen.append((module.training, output.dtype, len(output)))
+
+    hook = torch.nn.modules.module.register_module_forward_hook(note)
+    yield seen
+    hook.remove()
+
+
+def test_what_trains_runs_in_bf16_and_what_is_kept_is_float32(layers):
+    """From the warm-ups to the distilled student; scores are differences, and asked in fp32 like all that is kept."""
+    settings(precision="bf16")
+    for stage, *arm in (
+        (teacher_warmup,),
+        (student_warmup,),
+        (influence,),
+        (teacher_tailored, "tailored"),
+        (distill, "tailored"),
+    ):
+        layers.clear()
+        stage.main(1, *arm)
+        types = {trained: {dtype for ours, dtype, _ in layers if ours == trained} for trained in (True, False)}
+        assert types == {True: {torch.bfloat16} if stage is not influence else set(), False: {torch.float32}}, stage
+    runs = cell(1, "teacher").parent
+    made = [runs / own for own in ("teacher", "student", "tailored/teacher", "tailored/student")]
+    for folder in made:
+        for file in folder.glob("*.safetensors"):
+            assert {value.dtype for value in load_file(file).values()} == {torch.float32}, file
+    assert (cell(1, "student") / "second_moments.safetensors").is_file()
+    for folder in (made[0], made[2]):
+        assert read_matrix(folder / "targets.parquet", "logits").dtype == np.float32
+    for column in ("student_logits", "tangents"):
+        assert read_matrix(cell(1, "influence") / "influence.parquet", column).dtype == np.float32
+
+
+def test_a_limit_of_tokens_is_heeded_wherever_a_network_trains(layers):
+    settings(tokens_at_once=1)
+    for stage, *arm in ((teacher_warmup,), (student_warmup,), (teacher_tailored, "tailored"), (distill, "tailored")):
+        layers.clear()
+        stage.main(1, *arm)
+        assert {rows for trained, _, rows in layers if trained} == {1}, stage
+
+
 def test_selection_says_how_the_kept_students_do():
     for arm, values in (("kd", [0.6, 0.9, 0.7]), ("tailored", [0.8, 0.5, 0.75])):
         curve = cell(1, arm, "student") / "live/plots/metrics/selection/accuracy.tsv"

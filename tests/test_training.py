@@ -1,6 +1,8 @@
 """The training loop: it learns, repeats itself, keeps what it should, and stops on a loss that is not finite."""
 
+import copy
 import math
+import traceback
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,13 +10,14 @@ import pytest
 import tiny
 import torch
 from accelerate.state import AcceleratorState
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from lgtm.errors import UserError
-from lgtm.networks.encoding import EncodedTexts, by_length, ordered_batches, training_batches
+from lgtm.networks.encoding import ByLength, EncodedTexts, by_length, ordered_batches, training_batches
 from lgtm.networks.losses import LabelLoss, Loss
 from lgtm.networks.metrics import evaluate_logits
-from lgtm.networks.models import classifier
-from lgtm.networks.training import count_steps, fit, predict
+from lgtm.networks.models import classifier, freeze_embeddings
+from lgtm.networks.training import LOOKED_AT, count_steps, fit, predict
 
 SETTINGS = dict(
     epochs=8,
@@ -38,11 +41,23 @@ def selection():
     return EncodedTexts(tiny.table(16, start=64), tiny.tokenizer(), max_length=16)
 
 
-def run(data, selection, *, loss=None, learning_rate=3e-3, seed=1, precision="fp32", start=True, **changes):
+def run(
+    data,
+    selection,
+    *,
+    loss=None,
+    learning_rate=3e-3,
+    seed=1,
+    precision="fp32",
+    start=True,
+    model=None,
+    how=None,
+    **changes,
+):
     # A process has one precision; here it is each run's own.
     AcceleratorState._reset_state(reset_partial_state=True)
     curves, settings = [], SimpleNamespace(**SETTINGS | changes)
-    model = tiny.model("bert", num_labels=2, attention="sdpa")
+    model = model or tiny.model("bert", num_labels=2, attention="sdpa")
     fitted = fit(
         model,
         loss or LabelLoss(),
@@ -54,9 +69,9 @@ def run(data, selection, *, loss=None, learning_rate=3e-3, seed=1, precision="fp
         precision=precision,
         seed=seed,
         metrics=["accuracy"],
-        log=lambda step, values: curves.append({"step": step} | values),
         description="test",
         start=start,
+        **{"log": lambda step, values: curves.append({"step": step} | values)} | (how or {}),
     )
     return model, fitted, curves
 
@@ -178,6 +193,113 @@ def test_a_loss_that_is_not_finite_stops_with_one_line(data, selection):
     assert "\n" not in str(error.value)
 
 
+class BrokenAt(LabelLoss):
+    """Not a number at one step alone, and at every later one that its gradient has reached."""
+
+    def __init__(self, step):
+        super().__init__()
+        self.left = step
+
+    def forward(self, outputs, batch):
+        self.left -= 1
+        return super().forward(outputs, batch) * (math.nan if self.left == 0 else 1.0)
+
+
+def test_the_first_step_that_was_not_finite_is_named_and_nothing_is_kept_of_it(data, selection):
+    """It is looked for where the loop waits for the device anyway, and before anything is handed over."""
+    for step in (16, 17, 21):  # evaluations after 16 and 32 steps, an earlier checkpoint after 21
+        logged, kept = [], []
+        how = {"earlier": 2, "keep_earlier": kept.append, "log": lambda step, values, to=logged: to.append(step)}
+        with pytest.raises(UserError, match=rf"the loss is nan at step {step}; nothing was kept. Lower the learning"):
+            run(data, selection, loss=BrokenAt(step), how=how)
+        assert logged == [0] + [16] * (step > 16)
+        assert kept == []
+
+
+def test_a_loss_that_is_not_finite_ends_a_long_run_soon(data, selection):
+    loss = BrokenAt(2)
+    with pytest.raises(UserError, match="the loss is nan at step 2;"):
+        run(data, selection, loss=loss, epochs=100, evaluations=1)
+    assert 2 - loss.left == LOOKED_AT
+
+
+class Looks(TorchDispatchMode):
+    """Counts how often a number is fetched from a tensor, which waits for a GPU: but not transformers' own asking."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.is_nonzero.default):
+            self.count += not any("transformers" in frame.filename for frame in traceback.extract_stack())
+        return function(*args, **kwargs or {})
+
+
+def test_no_step_waits_for_the_device(data, selection):
+    counts = []
+    for batch_size in (8, 4):
+        with Looks() as looks:
+            run(data, selection, batch_size=batch_size, epochs=1, evaluations=1)
+        counts.append(looks.count)
+    assert 0 < counts[0] == counts[1]
+
+
+def without_dropout():
+    model = tiny.model("bert", num_labels=2, attention="sdpa").double()
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    return model
+
+
+def shapes_of(model):
+    """The list to which rows and width of every training batch go from now on."""
+    seen = []
+
+    def note(module, args, inputs):
+        if module.training:
+            seen.append(tuple(inputs["input_ids"].shape))
+
+    model.register_forward_pre_hook(note, with_kwargs=True)
+    return seen
+
+
+def test_a_batch_in_parts_makes_the_step_of_the_whole(data, selection):
+    """Its mean counts every row alike, though of 16 rows, 7 at once, the last part has 2."""
+    models = [without_dropout(), without_dropout()]
+    whole, parted = (shapes_of(model) for model in models)
+    tokens = 7 * max(data.lengths)
+    curves = [
+        run(data, selection, model=model, batch_size=24, epochs=2, keep="last", how={"tokens_at_once": limit})[2]
+        for model, limit in zip(models, (None, tokens), strict=True)
+    ]
+    assert {rows for rows, _ in whole} == {24, 16}
+    assert sum(rows for rows, _ in parted) == 128
+    assert max(rows * width for rows, width in parted) <= tokens
+    assert {7, 2} <= {rows for rows, _ in parted}
+    for name, value in models[0].state_dict().items():
+        torch.testing.assert_close(value, models[1].state_dict()[name], rtol=1e-6, atol=1e-8, msg=name)
+    assert curves[0][-1] == pytest.approx(curves[1][-1])
+
+
+def test_a_row_that_is_too_long_is_taken_alone(data, selection):
+    model = without_dropout()
+    seen = shapes_of(model)
+    run(data, selection, model=model, epochs=1, how={"tokens_at_once": 1})
+    assert [rows for rows, _ in seen] == [1] * 64
+
+
+def test_frozen_embeddings_stay_what_they_are(data, selection):
+    model = tiny.model("bert", num_labels=2, attention="sdpa")
+    freeze_embeddings(model)
+    came = copy.deepcopy(model.state_dict())
+    model, fitted, _ = run(data, selection, model=model, keep="last")
+    moved = {name for name, value in model.state_dict().items() if not torch.equal(value, came[name])}
+    assert {name for name, _ in model.named_parameters()} - moved == {"bert.embeddings.word_embeddings.weight"}
+    assert not fitted.second_moments["bert.embeddings.word_embeddings.weight"].any()
+
+
 def test_prediction_keeps_the_order_and_ignores_padding(data):
     model = tiny.model("bert", num_labels=2)
     # 24: where lengths change within a batch, so that there is padding. Alone: without predict, whose order is asked.
@@ -198,6 +320,53 @@ def test_training_batches_cover_every_row_once_in_a_new_order_each_time(data):
     first, second = ([index for batch in batches for index in batch["index"].tolist()] for _ in range(2))
     assert sorted(first) == sorted(second) == list(range(64))
     assert first != second
+
+
+def lengths_of(rows):
+    """As ragged as phrases are: most are short."""
+    return (3 + np.random.default_rng(0).geometric(0.08, rows).clip(max=60)).tolist()
+
+
+def cut(rows, batch_size):
+    return [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+
+
+def padding(batches, lengths):
+    tokens = sum(len(batch) * max(lengths[row] for row in batch) for batch in batches)
+    return 1 - sum(lengths) / tokens
+
+
+@pytest.mark.parametrize("rows", [5, 32, 350, 960, 961, 5000])
+def test_every_row_stands_once_in_batches_that_are_full_but_for_the_last(rows):
+    order = ByLength(lengths_of(rows), 32, torch.Generator().manual_seed(0))
+    first, second = list(order), list(order)
+    assert sorted(first) == sorted(second) == list(range(rows))
+    assert first != second or rows < 32
+
+
+def test_a_seed_is_an_order():
+    first, again, other = (list(ByLength(lengths_of(350), 32, torch.Generator().manual_seed(n))) for n in (0, 0, 1))
+    assert first == again != other
+
+
+@pytest.mark.parametrize(("rows", "batch_size"), [(350, 16), (960, 32), (5000, 16)])
+def test_padding_of_training_batches(rows, batch_size):
+    """A small set's is what sorting all of it leaves; a large one's stays low though a text's company changes."""
+    lengths = lengths_of(rows)
+    found = padding(cut(list(ByLength(lengths, batch_size, torch.Generator().manual_seed(0))), batch_size), lengths)
+    sorted_ = padding(cut(sorted(range(rows), key=lengths.__getitem__), batch_size), lengths)
+    assert found == pytest.approx(sorted_) if rows < 100 * batch_size else sorted_ < found < 0.05
+    assert padding(cut(list(range(rows)), batch_size), lengths) > 0.5
+
+
+def test_batches_come_in_random_order_and_equal_rows_in_random_company():
+    lengths = lengths_of(960)
+    order = ByLength(lengths, 32, torch.Generator().manual_seed(0))
+    passes = [cut(list(order), 32) for _ in range(4)]
+    longest = {max(range(30), key=lambda number, own=own: lengths[own[number][-1]]) for own in passes}
+    assert len(longest) > 1
+    company = [{frozenset(batch) for batch in own} for own in passes]
+    assert len(company[0] & company[1]) < 5
 
 
 def test_batches_of_similar_length_carry_little_padding(data):

@@ -221,6 +221,7 @@ class Params(Strict):
     seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(no_repeats)]
     arms: Annotated[list[str], Field(min_length=1), AfterValidator(no_repeats)]
     precision: Literal["fp32", "bf16", "fp16"]
+    tokens_at_once: Count | None
     prepare: Prepare
     teacher_warmup: TeacherWarmup
     student_warmup: StudentWarmup
@@ -241,7 +242,9 @@ class Params(Strict):
         return arms
 
     @model_validator(mode="after")
-    def _rounds_of_listed_arms(self) -> "Params":
+    def _arms_suit_the_other_settings(self) -> "Params":
+        if self.tokens_at_once and (beside := sorted(CO_TRAINED.intersection(self.arms))):
+            raise ValueError(f"tokens_at_once: the teacher of {beside[0]!r} looks at whole batches; set null")
         for arm in self.rounds.arms:
             if arm not in self.arms:
                 raise ValueError(f"rounds.arms: {arm!r} is not in arms")

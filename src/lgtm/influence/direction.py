@@ -24,7 +24,7 @@ ADAM_EPSILON = 1e-8
 
 
 def scope_parameters(model: nn.Module, scope: str | list[int]) -> list[str]:
-    """Names of the model's parameters in a scope.
+    """Names of the model's parameters in a scope, without those that are frozen: no step moves them.
 
     `head` is what transformers puts on top of the encoder, `encoder` is the rest without the embeddings, whose sparse
     and large gradients drown the others, `all` is everything, and a list is the encoder's layers with these numbers,
@@ -32,7 +32,7 @@ def scope_parameters(model: nn.Module, scope: str | list[int]) -> list[str]:
     """
     encoder = model.base_model_prefix + "."
     embeddings = encoder + "embeddings."
-    names = [name for name, _ in model.named_parameters()]
+    names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     match scope:
         case "all":
             return names

@@ -1,20 +1,24 @@
 """Texts as token batches: tokenised once, bucketed by length, padded per batch."""
 
+import math
 from collections.abc import Iterator, Sequence
 from copy import copy
 from functools import partial
+from itertools import pairwise
 
 import pandas as pd
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
-from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from lgtm.networks.parallel import own_part
 
 # What these say of a text depends on the padding behind it, attention mask or not: theirs is always up to max_length.
 READS_PADDING = {"convbert", "fnet", "mobilebert", "nystromformer"}
+# So many batches at most are sorted together: as many as a small set has, and few enough that in a large one a text
+# meets others of its length each time. At 100, padding is 2 to 3 % of the tokens (docs/log.md, 2026-11-26).
+SORTED_TOGETHER = 100
 
 
 class EncodedTexts(Dataset):
@@ -58,8 +62,33 @@ def training_batches(data: EncodedTexts, batch_size: int, generator: torch.Gener
 
     With `share`, the part of the batch's rows that it has (see parallel.py).
     """
-    sampler = LengthGroupedSampler(batch_size, lengths=data.lengths, generator=generator)
+    sampler = ByLength(data.lengths, batch_size, generator)
     return DataLoader(data, batch_size, sampler=sampler, collate_fn=partial(own_part, collate=data.collate))
+
+
+class ByLength(Sampler[int]):
+    """Every row once, in an order that makes batches of rows of similar length when it is cut.
+
+    Rows are shuffled, sorted in windows of up to SORTED_TOGETHER batches, rows of one length in random order, and cut;
+    then the batches are shuffled. One that is not full is the last one, and has the longest rows of its window.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, generator: torch.Generator):
+        self.lengths, self.batch_size, self.generator = lengths, batch_size, generator
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        rows, full = torch.randperm(len(self), generator=self.generator).tolist(), len(self) // self.batch_size
+        windows = max(1, math.ceil(full / SORTED_TOGETHER))
+        # The last window has what is left over too.
+        ends = [self.batch_size * (full * window // windows) for window in range(windows)] + [len(self)]
+        ordered = [
+            row for start, end in pairwise(ends) for row in sorted(rows[start:end], key=self.lengths.__getitem__)
+        ]
+        for batch in [*torch.randperm(full, generator=self.generator).tolist(), full]:
+            yield from ordered[batch * self.batch_size : (batch + 1) * self.batch_size]
 
 
 def ordered_batches(

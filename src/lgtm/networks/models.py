@@ -60,7 +60,10 @@ def starting_network(
         raise UserError(f"{field}.pooling: an {config.model_type} network is padded in front of its texts; use mean")
     if network.layers is not None:
         start = keep_layers(start, network.layers, max_length, field)
-    set_pooling(start if network.config is not None else start.config, network.pooling)
+    config = start if network.config is not None else start.config
+    set_pooling(config, network.pooling)
+    if network.freeze or getattr(config, "freeze", None):  # of a checkpoint that was trained here
+        config.freeze = network.freeze
     return start, suited(tokenizer, config)
 
 
@@ -169,8 +172,8 @@ def scratch_config(config: dict, tokenizer: PreTrainedTokenizerBase, field: str)
 def classifier(folder: Path, labels: list[str], attention: str | None = None) -> PreTrainedModel:
     """A sequence classifier from a model folder: its weights where it has some, else freshly initialised ones.
 
-    It pools as the folder's configuration says (pooling.py). attention: transformers' attn_implementation; None leaves
-    the choice to transformers.
+    It pools as the folder's configuration says (pooling.py), and its token embeddings are frozen where that says so.
+    attention: transformers' attn_implementation; None leaves the choice to transformers.
     """
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False, **classes(labels))
     config.problem_type = "single_label_classification"
@@ -187,7 +190,14 @@ def classifier(folder: Path, labels: list[str], attention: str | None = None) ->
     else:
         model = kinds.from_config(config, trust_remote_code=False, attn_implementation=attention)
     heed_pooling(model)
+    if getattr(config, "freeze", None):
+        freeze_embeddings(model)
     return model
+
+
+def freeze_embeddings(model: PreTrainedModel) -> None:
+    """Keep the table of token embeddings as it is, in place: no gradient of it, no optimizer's state, no direction."""
+    model.get_input_embeddings().weight.requires_grad_(False)
 
 
 def classes(labels: list[str]) -> dict:

@@ -21,7 +21,8 @@ class Network(Strict):
     `checkpoint` and `classifier` are a hub id, with the commit it is pinned to in `revision`, or a folder under
     checkpoints/; of a classifier the head is taken too. `labels` name its classes as the task does, where they differ.
     `layers` are the encoder layers to keep, counted from 0. `pooling` is what the head reads of the last layer: the
-    first position, or the mean over a text's tokens; null leaves it to the architecture.
+    first position, or the mean over a text's tokens; null leaves it to the architecture. `freeze: embeddings` keeps the
+    table of token embeddings as the checkpoint has it.
     """
 
     kinds: ClassVar = ("checkpoint", "classifier", "config")
@@ -32,6 +33,7 @@ class Network(Strict):
     layers: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None = None
     config: dict[str, Any] | None = None
     pooling: Literal["cls", "mean"] | None = None
+    freeze: Literal["embeddings"] | None = None
     learning_rate: Positive
 
     @model_validator(mode="after")
@@ -40,6 +42,8 @@ class Network(Strict):
             raise ValueError(f"give one of {', '.join(self.kinds[:-1])} and {self.kinds[-1]}")
         if self.config is not None and (self.revision or self.layers):
             raise ValueError("revision and layers go with a checkpoint or a classifier, not with a config")
+        if self.config is not None and self.freeze:
+            raise ValueError("freeze goes with a checkpoint or a classifier: embeddings from scratch have to be learnt")
         if self.labels and self.classifier is None:
             raise ValueError("labels go with a classifier: no other network has classes of its own")
         if len(set(self.layers or [])) < len(self.layers or []):
@@ -98,7 +102,7 @@ class Teacher(Network):
             if self.learning_rate is None:
                 raise ValueError(f"a {self.kind} needs its learning_rate")
             return self
-        for key in ("learning_rate", "revision", "labels", "layers", "pooling"):
+        for key in ("learning_rate", "revision", "labels", "layers", "pooling", "freeze"):
             if getattr(self, key) is not None:
                 raise ValueError(f"{key} is of one network, and not for {self.kind}")
         return self

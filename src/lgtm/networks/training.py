@@ -20,6 +20,7 @@ from lgtm.networks.metrics import evaluate_logits
 from lgtm.networks.parallel import merged, own_batches, own_seed, summed
 
 MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
+LOOKED_AT = 100  # steps after which at the latest it is asked whether losses were finite
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,15 @@ class Descent:
             self.accelerator.prepare_model(module, evaluation_mode=True) for module in (model, loss)
         )
 
-    def step(self, value: Tensor) -> None:
-        """One step down the gradient of a loss; value: this process's part of it, the parts add up."""
-        self.accelerator.backward(value)
+    def step(self, parts: Iterable[Tensor]) -> Tensor:
+        """One step down the gradient of a loss that comes in parts, each forgotten before the next is asked for.
+
+        parts: this process's, they and those of the other processes add up. Returns their sum, without its graph.
+        """
+        values = []
+        for part in parts:
+            self.accelerator.backward(part)
+            values.append(part.detach())
         parameters = [*self.model.parameters(), *self.loss.parameters()]
         reached = [parameter for parameter in parameters if parameter.grad is not None]
         for parameter, gradient in zip(reached, summed([parameter.grad for parameter in reached]), strict=True):
@@ -65,6 +72,7 @@ class Descent:
         self.optimizer.step()
         self.scheduler.step()
         self.optimizer.zero_grad()
+        return torch.stack(values).sum()
 
     def finish(self) -> None:
         """Take the mixed precision off the model: from now on it says what it will say when it is loaded again."""
@@ -87,6 +95,7 @@ def fit(
     steps: int,
     learning_rate: float,
     precision: str,
+    tokens_at_once: int | None = None,
     seed: int,
     metrics: list[str],
     log: Callable[[int, dict[str, float]], None],
@@ -98,14 +107,16 @@ def fit(
 ) -> Fitted:
     """Train `model` in place with `loss` for so many optimizer steps, and keep the best or the last weights.
 
-    settings: a section of params.yaml (params.Training); count_steps says how many steps it asks for. `metrics` name
+    settings: a section of params.yaml (params.Training); count_steps says how many steps it asks for. A batch of more
+    than `tokens_at_once` tokens, padding included, is taken in parts, to one step of its whole mean. `metrics` name
     the task's metrics; the first one, then the lower NLL, on the selection role decides what is best, and NLL alone
     what is best calibrated. It is asked in fp32 whatever the precision of the steps, as the weights are saved and
     loaded again, and the trained model is left in fp32. `log(step, values)` gets the curves, which begin at step 0,
     with the model as it comes: where no step makes it better on selection, that is the best. Without `start` the model
     is not asked before its steps. `keep_earlier` is called at `earlier` evenly spread steps before the end, with the
-    model as it is then. `companion` is what learns beside the model, before the loss of each step. Without any step the
-    model stays as it is. Raises UserError when the loss is not finite, or for a precision that this machine has not.
+    model as it is then. `companion` is what learns beside the model, before the loss of each step, and wants batches
+    whole. Without any step the model stays as it is. Raises UserError when the loss is not finite, before anything is
+    kept of that, or for a precision that this machine has not.
     """
     if steps == 0:
         scores = evaluate_logits(predict(model, selection, settings.batch_size), selection.labels, metrics)
@@ -130,16 +141,14 @@ def fit(
         for step, batch in enumerate(endless(batches), start=1):
             batch = {name: value.to(descent.accelerator.device) for name, value in batch.items()}
             model.train()
-            outputs = model(**inputs_of(batch), output_hidden_states=loss.needs_hidden)
-            companion(outputs, batch, optimizer)
-            value = batch["share"] * loss(outputs, batch)
-            require_finite(value, step, description, learning_rate)
-            descent.step(value)
-            losses.append(value.detach())
+            losses.append(descent.step(_shares(model, loss, batch, tokens_at_once, companion, optimizer)))
             progress.update()
+            # Only now and then: who looks at a number waits for the device.
+            if step in due | due_earlier or step % LOOKED_AT == 0:
+                (values,) = summed([torch.stack(losses)])
+                require_finite(values, step, description, learning_rate)
             if step in due:
-                (mean,) = summed([torch.stack(losses).mean()])
-                log(step, {"train/loss": mean.item()} | choice.evaluate(step, progress))
+                log(step, {"train/loss": values.mean().item()} | choice.evaluate(step, progress))
                 losses.clear()
             if step in due_earlier:
                 keep_earlier(Fitted(step, _second_moments(model, optimizer)))
@@ -148,6 +157,26 @@ def fit(
     model.load_state_dict(choice.weights)
     descent.finish()
     return choice.kept
+
+
+def _shares(
+    model: nn.Module, loss: Loss, batch: dict[str, Tensor], tokens_at_once: int | None, companion: Companion, optimizer
+) -> Iterator[Tensor]:
+    """The loss of a batch, part by part, each by its share of the rows: together its part of the whole mean."""
+    for part in parts(batch, tokens_at_once):
+        outputs = model(**inputs_of(part), output_hidden_states=loss.needs_hidden)
+        companion(outputs, part, optimizer)
+        yield part["share"] * loss(outputs, part)
+
+
+def parts(batch: dict[str, Tensor], tokens: int | None) -> list[dict[str, Tensor]]:
+    """The batch in as few parts as have at most so many tokens each, padding included; a row is never cut."""
+    rows, width = batch["input_ids"].shape
+    if tokens is None or rows * width <= tokens:
+        return [batch]
+    cut = {name: value.split(max(1, tokens // width)) for name, value in batch.items() if name != "share"}
+    cut["share"] = [batch["share"] * (len(index) / rows) for index in cut["index"]]
+    return [dict(zip(cut, values, strict=True)) for values in zip(*cut.values(), strict=True)]
 
 
 class Choice:
@@ -223,11 +252,13 @@ def _decay_groups(model: nn.Module, loss: Loss, weight_decay: float) -> list[dic
     ]
 
 
-def require_finite(value: Tensor, step: int, description: str, learning_rate: float) -> None:
-    """Raise UserError, with what to do, for a loss that is not finite."""
-    if not torch.isfinite(value):
+def require_finite(values: Tensor, step: int, description: str, learning_rate: float) -> None:
+    """Raise UserError, with what to do, where the losses of the last steps, up to this one, are not all finite."""
+    if not (finite := torch.isfinite(values)).all():
+        first = finite.tolist().index(False)
         raise UserError(
-            f"{description}: the loss is {value.item()} at step {step}; nothing was kept. Lower the learning rate"
+            f"{description}: the loss is {values[first].item()} at step {step - len(values) + first + 1}; nothing was"
+            f" kept. Lower the learning rate"
             f" (now {learning_rate:g}, in the pair's card), or use precision fp32 or bf16 in params.yaml"
         )
 

@@ -98,8 +98,8 @@ class CoTeacher:
             )
             value = value - method.influence.weight * influence.mean()
         value = batch["share"] * value
-        require_finite(value, self._step(), "the teacher beside its student", self.learning_rate)
-        self.descent.step(value)
+        require_finite(value[None], self._step(), "the teacher beside its student", self.learning_rate)
+        self.descent.step([value])
         self.teacher.eval()
         with torch.no_grad():
             self.loss.retarget(index, self.teacher(**inputs))
