@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from lgtm.config import read_yaml, settings_of
 from lgtm.errors import UserError
+from lgtm.handover import existing, remedy, writing
 from lgtm.inputs import digest
 from lgtm.processes import by_main, is_main, wait
 
@@ -61,7 +62,7 @@ def role_path(role: str) -> Path:
 
 def read_role(role: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """The rows of a role, all of them; of the columns that are asked for, those that it has."""
-    path = role_path(role)
+    path = existing(role_path(role), "sample_id", "text")
     own = None if columns is None else [name for name in pq.read_schema(path).names if name in columns]
     return pd.read_parquet(path, columns=own)
 
@@ -74,7 +75,7 @@ def read_roles(roles: Sequence[str], columns: Sequence[str] | None = None) -> pd
 
 def read_chunks(path: Path, columns: list[str] | None = None) -> Iterator[pd.DataFrame]:
     """A parquet table in chunks of CHUNK rows, to stream what does not fit in memory."""
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(existing(path, *columns or ())) as file:
         for batch in file.iter_batches(CHUNK, columns=columns):
             yield batch.to_pandas()
 
@@ -101,7 +102,7 @@ class TableReader:
         while len(self.held) < count:
             chunk = next(self.chunks, None)
             if chunk is None:
-                raise UserError(f"{self.path}: has fewer rows than what it goes with; run dvc repro")
+                raise UserError(f"{self.path}: has fewer rows than what it goes with; {remedy(self.path)}")
             self.held = pd.concat([self.held, chunk], ignore_index=True) if len(self.held) else chunk
         taken, self.held = self.held[:count], self.held[count:]
         return taken
@@ -109,42 +110,44 @@ class TableReader:
 
 def count_rows(path: Path) -> int:
     """Number of rows of a parquet table, from its footer."""
-    return pq.read_metadata(path).num_rows
+    return pq.read_metadata(existing(path)).num_rows
+
+
+def require_rows_of(roles: Sequence[str], *paths: Path) -> None:
+    """Raise UserError for a table that has not as many rows as these roles: it was made of others."""
+    wanted = sum(count_rows(role_path(role)) for role in roles)
+    for path in paths:
+        if (found := count_rows(path)) != wanted:
+            raise UserError(f"{path}: has {found} rows, and {' and '.join(roles)} {wanted}; {remedy(path)}")
 
 
 def read_task() -> dict[str, Any]:
     """What a network has to know of the task: labels, metrics, max_length, and the majority class of train."""
-    return read_json(DATA / "task.json")
+    return read_json(DATA / "task.json", "labels", "metrics", "max_length", "majority")
 
 
 def read_summary() -> dict[str, Any]:
     """What prepare did with the rows: counts by role. They tell of the test role, so no network reads them."""
-    return read_json(DATA / "summary.json")
-
-
-def existing(path: Path) -> Path:
-    """The path of a listed cell's file. Raises UserError when it is not there."""
-    if not path.is_file():
-        raise UserError(f"{path}: not there, but params.yaml lists what it belongs to; run dvc repro")
-    return path
+    return read_json(DATA / "summary.json", "roles", "transfer")
 
 
 def read_curve(folder: Path, metric: str) -> pd.DataFrame:
     """A metric on selection while the model in the folder was trained: step, value."""
-    path = existing(folder / "live/plots/metrics/selection" / f"{metric}.tsv")
+    path = existing(folder / "live/plots/metrics/selection" / f"{metric}.tsv", "step", metric)
     return pd.read_csv(path, sep="\t").rename(columns={metric: "value"})
 
 
-def read_json(path: Path) -> Any:
-    """Read JSON."""
-    return json.loads(path.read_text())
+def read_json(path: Path, *keys: str) -> Any:
+    """Read JSON that a stage has written. Raises UserError where it is not there, is torn or lacks one of the keys."""
+    return json.loads(existing(path, *keys).read_text(encoding="utf-8"))
 
 
 @by_main
 def write_json(path: Path, content: Any) -> None:
     """Write indented JSON."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def write_figures(path: Path, figures: dict[str, Any]) -> None:
@@ -179,7 +182,7 @@ def member_folders(folder: Path, count: int | None = None) -> list[Path]:
 
 def read_cost(folder: Path) -> dict[str, dict[str, int]]:
     """What the networks of a cell went through, by role: teacher, student, and student_scored for the influence."""
-    return read_json(existing(folder / "cost.json"))
+    return read_json(folder / "cost.json")
 
 
 def write_cost(folder: Path, **costs: dict[str, int]) -> None:
@@ -200,7 +203,10 @@ def read_seconds(output: Path) -> float | None:
     path = _seconds_path(output)
     if not path.is_file() or not output.is_file():
         return None
-    note = read_json(path)
+    try:
+        note = json.loads(path.read_text())
+    except ValueError:  # a run was killed while it noted it
+        return None
     return note["seconds"] if note["sha256"] == digest(output) else None
 
 
@@ -216,12 +222,14 @@ class TableWriter:
         self.path, self.writer = path, None
 
     def __enter__(self) -> "TableWriter":
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with writing(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         if self.writer:
-            self.writer.close()
+            with writing(self.path):
+                self.writer.close()
         if kind is None:
             wait()
 
@@ -230,8 +238,17 @@ class TableWriter:
         """Append rows; every call has to bring the same columns."""
         table = {name: list(values) if values.ndim > 1 else values for name, values in columns.items()}
         rows = pa.Table.from_pandas(pd.DataFrame({"sample_id": sample_id, **table}), preserve_index=False)
-        self.writer = self.writer or pq.ParquetWriter(self.path, rows.schema)
-        self.writer.write_table(rows)
+        with writing(self.path):
+            self.writer = self.writer or pq.ParquetWriter(self.path, rows.schema)
+            self.writer.write_table(rows)
+
+
+@by_main
+def write_rows(path: Path, rows: pd.DataFrame) -> None:
+    """Write a parquet table as it is."""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows.to_parquet(path, index=False)
 
 
 def write_table(path: Path, sample_id: pd.Series, **columns: np.ndarray) -> None:
@@ -243,21 +260,28 @@ def write_table(path: Path, sample_id: pd.Series, **columns: np.ndarray) -> None
 @by_main
 def write_tsv(path: Path, table: pd.DataFrame) -> None:
     """Write a table as text, with tabs between the columns."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(path, sep="\t", index=False)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        table.to_csv(path, sep="\t", index=False)
 
 
 def read_matrix(path: Path, column: str) -> np.ndarray:
     """A column of lists of a parquet table as a matrix."""
-    lists = pq.read_table(path, columns=[column])[column]
+    lists = pq.read_table(existing(path, column), columns=[column])[column]
     return lists.combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(len(lists), -1)
+
+
+def read_columns(path: Path, *columns: str) -> pd.DataFrame:
+    """These columns of a stage's table; all of them where none is named."""
+    return pd.read_parquet(existing(path, *columns), columns=list(columns) or None)
 
 
 @by_main
 def save_model(folder: Path, model, tokenizer) -> None:
     """Write a Hugging Face model folder: config.json, model.safetensors, tokenizer files."""
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    with writing(folder, Exception):  # safetensors and tokenizers have their own for a full disk
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 import shutil
 from pathlib import Path
 
-import pandas as pd
 import pyarrow.parquet as pq
 import torch
 
@@ -21,6 +20,8 @@ from lgtm.processes import by_main
 from stages.artifacts import (
     TAUGHT,
     cell,
+    existing,
+    read_columns,
     read_json,
     read_matrix,
     read_roles,
@@ -106,7 +107,7 @@ def distil(start: Path, teacher: Path, params: Params, seed: int, out: Path) -> 
 
 def taught_student(student: Network, teacher: Path, params: Params, seed: int, out: Path) -> None:
     """Train a student on one set of targets, for as long as they say."""
-    rows, how = rows_of(teacher, student), read_json(teacher / "summary.json")
+    rows, how = rows_of(teacher, student), read_json(teacher / "summary.json", "rows", "longer", "steps")
     loss = loss_from(teacher / "targets.parquet", student, params.distill, params.distill.hard_label_weight)
     # However short a part of distill's time, at least one step.
     steps = how["steps"] or max(1, round(how["longer"] * count_steps(how["rows"] or len(rows), params.distill)))
@@ -133,17 +134,17 @@ def keep_best(scores: dict[str, dict[str, float]], out: Path) -> None:
 
 def rows_of(teacher: Path, student: Network) -> EncodedTexts:
     """The rows that a teacher's targets are of, in their order."""
-    kept = pd.read_parquet(teacher / "targets.parquet", columns=["row"])["row"]
-    frame = read_roles(read_json(teacher / "summary.json")["roles"])
+    kept = read_columns(teacher / "targets.parquet", "row")["row"]
+    frame = read_roles(read_json(teacher / "summary.json", "roles")["roles"])
     return student.encode_frame(frame.iloc[kept])
 
 
 def loss_from(targets: Path, student: Network, settings: Distill, hard_label_weight: float) -> Loss:
     """The student's loss on the targets of its arm; for targets without logits, on the labels alone."""
-    taught = pq.read_schema(targets).names
+    taught = pq.read_schema(existing(targets)).names
     if "logits" not in taught:
         return LabelLoss()
-    weights = torch.tensor(pd.read_parquet(targets, columns=["weight"])["weight"]) if "weight" in taught else None
+    weights = torch.tensor(read_columns(targets, "weight")["weight"]) if "weight" in taught else None
     logits = torch.tensor(read_matrix(targets, "logits"))
     loss = DistillationLoss(logits, settings.temperature, hard_label_weight, weights)
     if "hidden" in taught:

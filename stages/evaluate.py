@@ -17,10 +17,15 @@ from stages.artifacts import (
     cell,
     chosen_teacher,
     evaluation,
+    existing,
     is_network,
+    read_columns,
     read_json,
     read_matrix,
     read_role,
+    require_rows_of,
+    role_path,
+    write_rows,
     write_tsv,
 )
 from stages.network import Network
@@ -40,7 +45,8 @@ def main(seed: int, arm: str) -> None:
     if made:
         teacher_logits = measured.add("teacher", Teacher(made))
     else:
-        teacher_logits = read_matrix(evaluation(seed, WARMUP) / "teacher.parquet", "logits")
+        require_rows_of(["test"], path := evaluation(seed, WARMUP) / "teacher.parquet")
+        teacher_logits = read_matrix(path, "logits")
     student = Network(cell(seed, arm, "student"))
     measured.add("student", student, teacher_logits)
     measured.write(out)
@@ -52,6 +58,7 @@ class Measured:
     """What networks predict of the test role, and how well."""
 
     def __init__(self, batch_size: int):
+        existing(role_path("test"), "sample_id", "part", "label")
         self.batch_size, self.test = batch_size, read_role("test")
         self.results: list[dict] = []
         self.predictions: dict[str, pd.DataFrame] = {}
@@ -91,10 +98,9 @@ class Measured:
     @by_main
     def write(self, folder: Path) -> None:
         """Write results.parquet, and a table of predictions per model."""
-        folder.mkdir(parents=True, exist_ok=True)
-        pd.DataFrame(self.results).to_parquet(folder / "results.parquet", index=False)
+        write_rows(folder / "results.parquet", pd.DataFrame(self.results))
         for model, table in self.predictions.items():
-            table.to_parquet(folder / f"{model.replace(' ', '-')}.parquet", index=False)
+            write_rows(folder / f"{model.replace(' ', '-')}.parquet", table)
 
 
 def made_teacher(seed: int, arm: str) -> Path | None:
@@ -117,7 +123,7 @@ def size(measured: Network | Teacher) -> dict[str, float]:
 
 def write_leaderboard(folder: Path, student: Network, batch_size: int) -> None:
     """Predict the rows whose labels are hidden: a file for each that the card names, with the columns GLUE asks for."""
-    rows, classes = pd.read_parquet(LEADERBOARD / "texts.parquet"), read_json(LEADERBOARD / "classes.json")
+    rows, classes = read_columns(LEADERBOARD / "texts.parquet"), read_json(LEADERBOARD / "classes.json")
     for name, own in rows.groupby("file"):
         logits = predict(student.model, student.encode_frame(own), batch_size)
         predicted = [classes[index] for index in logits.argmax(-1)]

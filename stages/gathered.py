@@ -1,6 +1,5 @@
 """What the cells of the listed seeds and arms wrote, as the tables that the report is made of."""
 
-import json
 from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
@@ -11,18 +10,20 @@ import pandas as pd
 from lgtm.report.names import DISTILLATION
 from lgtm.report.tables import retrained
 from stages.artifacts import (
+    TAUGHT,
     VALIDATION,
     WARMUP,
     cell,
     chosen_teacher,
     evaluation,
-    existing,
     is_network,
     later_rounds,
     member_folders,
+    read_columns,
     read_cost,
     read_curve,
     read_json,
+    require_rows_of,
     role_path,
     taught_chunks,
 )
@@ -64,7 +65,7 @@ def read_results(seeds: list[int], arms: list[str], rounds: Sequence[str] = ()) 
     """Every measurement on the test role: seed, arm, model, part, metric, value. rounds: the arms that went on."""
     return pd.concat(
         [
-            pd.read_parquet(existing(folder / "results.parquet")).assign(**where)
+            read_columns(folder / "results.parquet", "model", "part", "metric", "value").assign(**where)
             for folder, where in _evaluated(seeds, arms, rounds)
         ],
         ignore_index=True,
@@ -75,7 +76,7 @@ def read_predictions(seeds: list[int], arms: list[str]) -> pd.DataFrame:
     """Every student's prediction on the test role, without the logits."""
     columns = ["sample_id", "part", "label", "predicted"]
     tables = [
-        pd.read_parquet(existing(folder / "student.parquet"), columns=columns).assign(**where, model="student")
+        read_columns(folder / "student.parquet", *columns).assign(**where, model="student")
         for folder, where in _evaluated(seeds, arms)
     ]
     return pd.concat(tables, ignore_index=True)
@@ -93,17 +94,15 @@ def _evaluated(seeds: list[int], arms: list[str], rounds: Sequence[str] = ()) ->
 def read_scores(seeds: list[int]) -> pd.DataFrame:
     """Influence of every sample of train and transfer in every seed: seed, sample_id, influence, influence_label."""
     columns = ["sample_id", "influence", "influence_label"]
-    tables = [
-        pd.read_parquet(existing(cell(seed, "influence") / "influence.parquet"), columns=columns).assign(seed=seed)
-        for seed in seeds
-    ]
+    require_rows_of(TAUGHT, *(cell(seed, "influence") / "influence.parquet" for seed in seeds))
+    tables = [read_columns(cell(seed, "influence") / "influence.parquet", *columns).assign(seed=seed) for seed in seeds]
     return pd.concat(tables, ignore_index=True)
 
 
 def read_taught() -> tuple[pd.DataFrame, pd.DataFrame]:
     """What the report knows of all rows of train (sample_id, label, true_label) and of transfer (sample_id)."""
     columns = {"train": ["sample_id", "label", "true_label"], "transfer": ["sample_id"]}
-    train, transfer = (pd.read_parquet(role_path(role), columns=names) for role, names in columns.items())
+    train, transfer = (read_columns(role_path(role), *names) for role, names in columns.items())
     return train, transfer
 
 
@@ -119,7 +118,7 @@ def read_choices(seeds: list[int], arms: list[str]) -> dict[str, dict[int, dict[
     """By arm and seed, what was chosen on selection; arms that had a choice alone."""
     paths = {arm: {seed: cell(seed, arm, "student") / "choice.json" for seed in seeds} for arm in arms}
     return {
-        arm: {seed: read_json(existing(path)) for seed, path in places.items()}
+        arm: {seed: read_json(path) for seed, path in places.items()}
         for arm, places in paths.items()
         if any(path.is_file() for path in places.values())
     }
@@ -127,7 +126,7 @@ def read_choices(seeds: list[int], arms: list[str]) -> dict[str, dict[int, dict[
 
 def read_validation(seeds: list[int]) -> dict[int, dict[str, Any]]:
     """What the validation stage found, by seed."""
-    return {seed: json.loads(existing(VALIDATION / str(seed) / "validation.json").read_text()) for seed in seeds}
+    return {seed: read_json(VALIDATION / str(seed) / "validation.json") for seed in seeds}
 
 
 def read_curves(cells: pd.DataFrame, seeds: list[int], arms: list[str], metric: str) -> pd.DataFrame:

@@ -34,8 +34,10 @@ from stages.artifacts import (
     TableWriter,
     cell,
     count_rows,
+    existing,
     read_chunks,
     read_role,
+    require_rows_of,
     role_path,
     taught_chunks,
     write_cost,
@@ -52,6 +54,7 @@ def main(seed: int) -> None:
     params = load_params()
     make_deterministic(seed)
     folder = cell(seed, "student")
+    require_rows_of(TAUGHT, cell(seed, "teacher") / "targets.parquet")
     folders = [*sorted((folder / "checkpoints").glob("*")), folder]
     checkpoints = [Checkpoint(each, each, params.influence, seed) for each in folders]
     score(checkpoints, cell(seed, "teacher"), cell(seed, "influence"), params.scored_loss)
@@ -108,7 +111,7 @@ class Checkpoint:
         try:
             direction = feedback_gradient(model, batches, scope_parameters(model, settings.scope), loss_sum)
             if settings.preconditioner == "adamw":
-                moments = load_file(self.moments / "second_moments.safetensors", device=str(model.device))
+                moments = load_file(existing(self.moments / "second_moments.safetensors"), device=str(model.device))
                 direction = precondition(direction, moments)
             return normalise(direction)
         except ValueError as error:

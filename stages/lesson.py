@@ -8,7 +8,7 @@ import pandas as pd
 
 from lgtm.arms.shared.lesson import Targets
 from lgtm.params import Params
-from stages.artifacts import INIT, TAUGHT, read_cost, read_matrix, read_roles
+from stages.artifacts import INIT, TAUGHT, read_columns, read_cost, read_matrix, read_roles
 
 # torch and transformers are imported where they are used: an arm that passes the warm teacher on needs neither, and
 # their import would be most of its time.
@@ -66,12 +66,12 @@ class Lesson:
     @cached_property
     def influence(self) -> np.ndarray:
         """Influence of the rows under the warm teacher."""
-        return self._scored(pd.read_parquet(self.scores, columns=["influence"])["influence"].to_numpy())
+        return self._scored(read_columns(self.scores, "influence")["influence"].to_numpy())
 
     @cached_property
     def influence_label(self) -> np.ndarray:
         """Influence of the rows under their labels, 0 where there is none."""
-        return self._scored(pd.read_parquet(self.scores, columns=["influence_label"])["influence_label"].to_numpy())
+        return self._scored(read_columns(self.scores, "influence_label")["influence_label"].to_numpy())
 
     def _scored(self, values: np.ndarray) -> np.ndarray:
         """The values, whose cost the arm has to bear, the student's logits included."""

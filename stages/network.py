@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from accelerate import PartialState
 
+from lgtm.errors import UserError, one_line
+from lgtm.handover import existing, remedy
 from lgtm.networks.cost import Passes
 from lgtm.networks.determinism import environment
 from lgtm.networks.encoding import EncodedTexts
@@ -14,9 +16,20 @@ from lgtm.networks.losses import Loss
 from lgtm.networks.models import classifier, load_tokenizer
 from lgtm.networks.training import Fitted, count_steps, fit, predict
 from lgtm.params import Params
-from stages.artifacts import live_curves, read_roles, read_task, save_model, taught_chunks, write_json
+from stages.artifacts import live_curves, read_json, read_roles, read_task, save_model, taught_chunks, write_json
 
 Log = Callable[[int, dict[str, float]], None]
+
+
+def require_network(folder: Path) -> None:
+    """Raise UserError for a model folder that lacks a file: without weights, transformers would draw new ones.
+
+    None has a network from scratch before it is trained; what a model has saved names its architecture.
+    """
+    config = read_json(folder / "config.json", "model_type")
+    existing(folder / "tokenizer.json" if (folder / "tokenizer.json").exists() else folder / "tokenizer_config.json")
+    if config.get("architectures") or (folder / "model.safetensors").exists():
+        existing(folder / "model.safetensors")
 
 
 class Network:
@@ -24,8 +37,13 @@ class Network:
 
     def __init__(self, folder: Path, attention: str | None = None):
         self.task = read_task()
-        self.tokenizer = load_tokenizer(folder)
-        self.model = classifier(folder, self.task["labels"], attention).to(PartialState().device)
+        require_network(folder)
+        try:
+            self.tokenizer = load_tokenizer(folder)
+            model = classifier(folder, self.task["labels"], attention)
+        except Exception as error:  # what a file can be wrong in, and what transformers raises then, has no end
+            raise UserError(f"{folder}: no network can be made of it ({one_line(error)}); {remedy(folder)}") from error
+        self.model = model.to(PartialState().device)
         self.passes = Passes(self.model)
         self.encoded: dict[tuple[str, ...], EncodedTexts] = {}
 
@@ -41,6 +59,7 @@ class Network:
 
     def fit(self, loss: Loss, rows: EncodedTexts, settings, params: Params, *, out: Path, **more) -> Fitted:
         """As `train`, and write curves and model to `out`."""
+        self.encode("selection")  # before anything is written
         with live_curves(out) as log:
             fitted = self.train(loss, rows, settings, params, log=log, description=str(out), **more)
         self.save(out)

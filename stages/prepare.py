@@ -1,5 +1,6 @@
 """Read the task, give every sample its role, plant label noise, and bring in the networks to start from."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,12 @@ from lgtm.config import parse
 from lgtm.data.answers import Answers, AnswerTable, read_answers
 from lgtm.data.roles import assign_roles, plant_noise
 from lgtm.data.sources import read_leaderboard, read_splits
-from lgtm.data.tasks import CARD, Leaderboard, TaskCard, load_card
+from lgtm.data.tasks import CARD, Leaderboard, TaskCard
 from lgtm.data.transfer import TransferRows, chosen_rows
-from lgtm.demands import require_what_is_asked
+from lgtm.demands import load_settings
 from lgtm.errors import UserError
-from lgtm.networks.pairs import Network, PairCard, load_pair
-from lgtm.params import Prepare, load_params
+from lgtm.networks.pairs import Network, PairCard
+from lgtm.params import Prepare
 from stages.artifacts import (
     ANSWERED,
     DATA,
@@ -26,7 +27,9 @@ from stages.artifacts import (
     member_folders,
     read_chunks,
     role_path,
+    save_model,
     write_json,
+    write_rows,
 )
 
 PREDICTIONS = "teacher.predictions"  # where a pair's card names answers
@@ -34,14 +37,12 @@ PREDICTIONS = "teacher.predictions"  # where a pair's card names answers
 
 def main() -> None:
     """Write the roles' tables to work/data and the starting networks to work/init."""
-    params = load_params()
-    folder = Path("tasks") / params.task
-    card, pair = load_card(folder), load_pair(params.pair)
-    require_what_is_asked(pair, params)
-    pair_path = Path("pairs") / f"{params.pair}.yaml"
+    params, card, pair = load_settings()
+    folder, pair_path = Path("tasks") / params.task, Path("pairs") / f"{params.pair}.yaml"
     asked = answers_asked(pair, pair_path)
 
     raw, leaderboard = read_splits(card, folder), read_leaderboard(card, folder)
+    classes = written_classes(raw.labels, card.leaderboard)
     answers = answers_given(asked, card, folder, raw.labels, pair_path)
     roles, summary = assign_roles(raw, params.prepare)
     # Before transfer, which may be long: a row without an answer is told at once.
@@ -78,20 +79,17 @@ def main() -> None:
         truncated(rows, own, card.max_length) for rows in read_chunks(role_path("transfer"))
     )
     for role, frame in roles.items():
-        frame.to_parquet(role_path(role), index=False)
+        write_rows(role_path(role), frame)
     write_json(DATA / "summary.json", summary)
     # Apart from the counts, which tell of the test: what trains depends on this, and not on them.
     majority = int(roles["train"]["label"].mode()[0])
     task = {"labels": raw.labels, "metrics": card.metrics, "max_length": card.max_length, "majority": majority}
     write_json(DATA / "task.json", task)
-    LEADERBOARD.mkdir(exist_ok=True)
-    leaderboard.to_parquet(LEADERBOARD / "texts.parquet", index=False)
-    write_json(LEADERBOARD / "classes.json", written_classes(raw.labels, card.leaderboard))
+    write_rows(LEADERBOARD / "texts.parquet", leaderboard)
+    write_json(LEADERBOARD / "classes.json", classes)
     rows = pd.concat([*roles.values(), next(read_chunks(role_path("transfer")), None)])
     for place, _, field in starts(pair, params.pair):
-        network, tokenizer = networks[place]
-        network.save_pretrained(place)
-        tokenizer.save_pretrained(place)
+        save_model(place, *networks[place])
         try_out(place, raw.labels, rows, card.max_length, field)
     if pair.teacher.mean:
         write_json(INIT / "teacher" / WEIGHTS, pair.teacher.weights)
@@ -135,8 +133,7 @@ def write_transfer(
     texts: our names of the columns of texts. Piece by piece: a million rows take time, not memory.
     """
     path, every = role_path("transfer"), DATA / "transfer-all.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(columns=["sample_id", *texts], dtype="str").to_parquet(path, index=False)
+    write_rows(path, pd.DataFrame(columns=["sample_id", *texts], dtype="str"))
     _write_pieces(every, iter(rows))
     counts = dict(rows.counts) | {"left_out": 0}
     if counts["rows"]:
@@ -177,9 +174,27 @@ class TaughtTexts:
 
 
 def written_classes(labels: list[str], leaderboard: Leaderboard | None) -> list[str]:
-    """How the leaderboard wants each class written, in the order of their ids."""
-    by_id = leaderboard is not None and leaderboard.write == "ids"
-    return [str(index) for index in range(len(labels))] if by_id else labels
+    """How the leaderboard wants each class written, in the order of their ids.
+
+    Raises UserError for a name that a spreadsheet would take for a formula: the format allows no escape.
+    """
+    if leaderboard is None:
+        return labels
+    if leaderboard.write == "ids":
+        return [str(index) for index in range(len(labels))]
+    if formulas := [name for name in labels if name.startswith(("=", "+", "-", "@")) and not is_number(name)]:
+        raise UserError(
+            f"{CARD}: leaderboard.write: the class {formulas[0]!r} is a formula to a spreadsheet; write ids"
+        )
+    return labels
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is read as a number."""
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def texts_of(frame: pd.DataFrame) -> list[str]:

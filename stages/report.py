@@ -10,7 +10,7 @@ from lgtm.report.names import WARMUP
 from lgtm.report.page import results_page
 from lgtm.report.recommendation import recommend
 from stages import gathered
-from stages.artifacts import REPORTS, read_summary, read_task, write_figures, write_json
+from stages.artifacts import REPORTS, read_summary, read_task, write_figures, write_json, writing
 
 FIGURES = REPORTS / "figures"
 
@@ -82,11 +82,12 @@ def main() -> None:
         figures["rounds"] = plots.rounds_figure(rounds, arms, warm, majority, official, parts[0])
     pictures = {name: drawing.png(figure) for name, figure in figures.items()}
 
-    FIGURES.mkdir(parents=True, exist_ok=True)
-    for name, picture in pictures.items():
-        (FIGURES / f"{name}.png").write_bytes(picture)
-    tables.distillation_curves(curves, arms).to_csv(REPORTS / "curves.csv", index=False)
-    (REPORTS / "results.md").write_text(page, encoding="utf-8")
+    with writing(REPORTS):
+        FIGURES.mkdir(parents=True, exist_ok=True)
+        for name, picture in pictures.items():
+            (FIGURES / f"{name}.png").write_bytes(picture)
+        tables.distillation_curves(curves, arms).to_csv(REPORTS / "curves.csv", index=False)
+        (REPORTS / "results.md").write_text(page, encoding="utf-8")
     write_json(REPORTS / "metrics.json", metrics)
     write_figures(REPORTS / "summary.json", tables.headline(metrics, official))
 

@@ -10,7 +10,7 @@ from lgtm.networks.pairs import load_pair, require_trainable
 from lgtm.networks.training import Fitted
 from lgtm.params import load_params
 from lgtm.processes import by_main
-from stages.artifacts import INIT, cell
+from stages.artifacts import INIT, cell, writing
 from stages.network import Network
 
 
@@ -49,4 +49,5 @@ def main(seed: int) -> None:
 @by_main
 def save_moments(fitted: Fitted, folder: Path) -> None:
     """Write AdamW's second moments beside the model that they belong to."""
-    save_file(fitted.second_moments, folder / "second_moments.safetensors")
+    with writing(path := folder / "second_moments.safetensors", Exception):  # safetensors has its own for a full disk
+        save_file(fitted.second_moments, path)

@@ -8,7 +8,17 @@ from lgtm.demands import require_what_is_asked
 from lgtm.inputs import digest
 from lgtm.networks.pairs import load_pair
 from lgtm.params import ARMS, load_params
-from stages.artifacts import TAUGHT, cell, read_roles, timed, trial_folder, write_cost, write_json, write_table
+from stages.artifacts import (
+    TAUGHT,
+    cell,
+    read_roles,
+    require_rows_of,
+    timed,
+    trial_folder,
+    write_cost,
+    write_json,
+    write_table,
+)
 from stages.lesson import Lesson
 
 
@@ -20,6 +30,7 @@ def main(seed: int, arm: str) -> None:
     params = load_params()
     require_what_is_asked(load_pair(params.pair), params)
     scores, out = cell(seed, "influence") / "influence.parquet", cell(seed, arm, "teacher")
+    require_rows_of(TAUGHT, cell(seed, "teacher") / "targets.parquet", scores)
     with timed(out / "trials.json"):
         teach(arm, Lesson(seed, params, cell(seed, "teacher"), scores, out))
 

@@ -4,7 +4,7 @@ from lgtm.networks.determinism import make_deterministic
 from lgtm.networks.losses import LabelLoss
 from lgtm.networks.pairs import load_pair, require_trainable
 from lgtm.params import load_params
-from stages.artifacts import INIT, TableWriter, cell, live_curves
+from stages.artifacts import INIT, TAUGHT, TableWriter, cell, count_rows, live_curves, role_path
 from stages.teachers import Teacher
 
 
@@ -14,6 +14,8 @@ def main(seed: int) -> None:
     settings, out = params.teacher_warmup, cell(seed, "teacher")
     for network in load_pair(params.pair).teacher.networks:
         require_trainable(network, settings.epochs, "teacher_warmup")
+    for role in TAUGHT:  # all of it, before anything trains
+        count_rows(role_path(role))
     make_deterministic(seed)
     teacher = Teacher(INIT / "teacher")
     teacher.fit(LabelLoss(), lambda network: network.encode("train"), settings, params, seed=seed, out=out)

@@ -3,7 +3,6 @@
 from copy import deepcopy
 
 import numpy as np
-import pandas as pd
 import pyarrow.parquet as pq
 import torch
 
@@ -19,7 +18,18 @@ from lgtm.networks.losses import DistillationLoss
 from lgtm.networks.pairs import load_pair
 from lgtm.networks.training import count_steps, fit
 from lgtm.params import Params, Training, load_params
-from stages.artifacts import VALIDATION, cell, read_matrix, read_role, role_path, write_json
+from stages.artifacts import (
+    TAUGHT,
+    VALIDATION,
+    cell,
+    existing,
+    read_columns,
+    read_matrix,
+    read_role,
+    require_rows_of,
+    role_path,
+    write_json,
+)
 from stages.network import Network
 
 
@@ -29,10 +39,11 @@ def main(seed: int) -> None:
     settings = params.validation
     make_deterministic(seed)
     train = read_role("train")
-    path = cell(seed, "influence") / "influence.parquet"
-    scores = pd.read_parquet(path, columns=["influence", "influence_label"]).to_numpy(np.float64)
+    path, targets = cell(seed, "influence") / "influence.parquet", cell(seed, "teacher") / "targets.parquet"
+    require_rows_of(TAUGHT, path, targets)
+    scores = read_columns(path, "influence", "influence_label").to_numpy(np.float64)
     student_logits = read_matrix(path, "student_logits")
-    teacher_logits = read_matrix(cell(seed, "teacher") / "targets.parquet", "logits")
+    teacher_logits = read_matrix(targets, "logits")
     # Transfer's rows stand after train's own.
     own, others = slice(len(train)), slice(len(train), None)
     influence = scores[own, 0]
@@ -73,9 +84,9 @@ def main(seed: int) -> None:
 def transfer_truth() -> np.ndarray | None:
     """The true labels of transfer's rows; None where they are not known, or there are no rows."""
     path = role_path("transfer")
-    if "true_label" not in pq.read_schema(path).names:
+    if "true_label" not in pq.read_schema(existing(path)).names:
         return None
-    return pd.read_parquet(path, columns=["true_label"])["true_label"].to_numpy()
+    return read_columns(path, "true_label")["true_label"].to_numpy()
 
 
 class Retraining:

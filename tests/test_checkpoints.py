@@ -126,6 +126,34 @@ def test_weights_in_several_files(folder):
     refused(folder, f"no {parts[-1].name} there")
 
 
+def test_an_index_of_pickles_or_of_files_elsewhere(folder):
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    for name in ("pytorch_model.bin", "../x.safetensors", "/x.safetensors", "a/x.safetensors"):
+        (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": name}}))
+        refused(folder, rf"index.json names '{name}'; expected .safetensors files beside it, and no others")
+    for text in ("{}", '{"weight_map": []}', '{"weight_map": {}}'):
+        (folder / "model.safetensors.index.json").write_text(text)
+        refused(folder, "index.json has no weight_map")
+
+
+@pytest.mark.parametrize("name", ["attn_implementation", "_attn_implementation"])
+def test_attention_code_of_the_hub_is_not_run(folder, name):
+    edit_json(folder / "config.json", **{name: "some/kernel"})
+    refused(folder, f"config.json has {name} 'some/kernel', code from the hub, and none is run here")
+
+
+def test_an_adapter_is_no_network(folder):
+    (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "some/model"}')
+    refused(folder, r"is an adapter \(adapter_config.json\), not a network")
+
+
+def test_a_network_that_no_machine_holds(folder):
+    edit_json(folder / "config.json", vocab_size=10**11)
+    refused(folder, r"its weights take 6400 GB, and this machine has \d+ GB")
+    edit_json(folder / "config.json", vocab_size=100, num_hidden_layers=10**6)
+    refused(folder, "num_hidden_layers is 1000000; expected at most 1000")
+
+
 def test_without_tokenizer_files(folder):
     for path in folder.glob("tokenizer*"):
         path.unlink()

@@ -14,24 +14,27 @@ ROOT = Path(__file__).parents[1]
 STAGES = read_yaml(ROOT / "dvc.yaml")["stages"]
 # They check input, or start, stop and write, and cannot change a result: no schema has a default, and what they raise
 # ends the run.
-CHECKS = {f"src/lgtm/{name}.py" for name in ("config", "demands", "errors", "inputs", "params", "processes", "stage")}
+CHECKED = ("config", "demands", "errors", "handover", "inputs", "params", "processes", "stage", "values")
+CHECKS = {f"src/lgtm/{name}.py" for name in CHECKED}
 # What each room may import besides itself.
 FLOORS = {
     "errors": set(),
+    "values": set(),
     "inputs": set(),
     "config": {"errors", "inputs"},
     "data": {"errors", "config", "inputs"},
-    "networks": {"errors", "config"},
+    "networks": {"errors", "config", "values"},
     "influence": {"errors", "networks"},
-    "arms": {"errors", "config", "networks", "influence"},
+    "arms": {"errors", "config", "networks", "influence", "values"},
     "report": {"errors", "inputs", "networks"},
-    "params": {"config", "arms"},
-    "demands": {"errors", "networks", "params"},
+    "params": {"config", "arms", "values"},
+    "demands": {"errors", "data", "networks", "params"},
+    "handover": {"config", "errors"},
     "compare": {"config", "errors"},
     "recipe": {"config", "errors", "params"},
     "processes": {"errors"},
     "stage": {"errors", "inputs", "processes"},
-    "runner": {"errors", "inputs", "params", "processes"},
+    "runner": {"errors", "config", "demands", "inputs", "params", "processes"},
 }
 ROOMS = {"data", "networks", "influence", "arms", "report"}
 

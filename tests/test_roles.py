@@ -205,15 +205,15 @@ def test_roles_and_classes_without_rows():
         "params.yaml: prepare.selection: 0.1 of 4 train rows is no row; raise it"
     )
     assert message_of(task(two, train=few, test=few.assign(part="test"))) == (
-        "the task's train: every row is empty or in a higher role"
+        "task.yaml: train: every row is empty or stands in another role"
     )
     many = rows(40, shares=(0.5, 0.5))
     assert message_of(task(two, train=many, validation=few.assign(text=" "), test=rows(4, "test", (0.5, 0.5)))) == (
-        "the task's validation: every row is empty or in a higher role"
+        "task.yaml: validation: every row is empty or stands in another role"
     )
     half = many.loc[many["label"] == 1].assign(part="test")
     assert message_of(task(two, train=many, test=half)) == (
-        "the task's train: class 'good' has only empty rows and texts of other roles"
+        "task.yaml: train: class 'good' has only empty rows and texts of other roles"
     )
     rare = rows(100, shares=(0.99, 0.01))
     assert message_of(task(two, train=rare), max_train=20) == (

@@ -518,7 +518,7 @@ def hub(folder, tmp_path, monkeypatch):
     return {
         "source": "hub",
         "files": None,
-        "hub": {"path": str(tmp_path / "data"), "revision": "0" * 40, "splits": splits},
+        "hub": {"path": "data", "revision": "0" * 40, "splits": splits},
     }
 
 
@@ -578,7 +578,7 @@ def test_the_hubs_code_is_not_run(folder, hub, tmp_path, monkeypatch):
     read(folder, **hub)
     (tmp_path / "script").mkdir()
     (tmp_path / "script/script.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nimport datasets\n")
-    found = mistake(folder, **(hub | {"hub": hub["hub"] | {"path": str(tmp_path / "script")}}))
+    found = mistake(folder, **(hub | {"hub": hub["hub"] | {"path": "script"}}))
     assert found.startswith("tasks/mine/task.yaml: hub: cannot load ")
     assert not (tmp_path / "ran").exists()
     assert len(asked) == 2 and not any(more.get("trust_remote_code") for more in asked)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lgtm.config import parse_yaml, settings_of
-from lgtm.errors import UserError
+from lgtm.errors import UserError, visible
 
 FILES = {"test": "reports/summary.json", "selection": "reports/selection.json"}
 WORKSPACE = "workspace"
@@ -84,6 +84,7 @@ def main() -> None:
     from dvc.api import exp_show
     from rich.console import Console
     from rich.table import Column, Table
+    from rich.text import Text
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--on", choices=FILES, default="test", help="the role whose figures are shown")
@@ -94,7 +95,7 @@ def main() -> None:
     header, lines = table(runs[1:] + runs[:1])
     shown = Table(Column(header[0], no_wrap=True), Column(header[1], overflow="fold"), *header[2:])
     for line in lines:
-        shown.add_row(*line)
+        shown.add_row(*(Text("\n".join(map(visible, cell.split("\n")))) for cell in line))
     Console(width=None if sys.stdout.isatty() else 200).print(shown)
 
 

@@ -19,9 +19,9 @@ from lgtm.inputs import watch
 
 
 class Strict(BaseModel):
-    """Base of all schemas: unknown keys are errors, values are not coerced (except an integer for a float)."""
+    """Base of all schemas: unknown keys are errors, values finite and not coerced (except an integer for a float)."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True, allow_inf_nan=False)
 
 
 Schema = TypeVar("Schema", bound=BaseModel)

@@ -1,8 +1,19 @@
 """What arms and settings ask of a pair's teacher and student, told before anything trains."""
 
+from pathlib import Path
+
+from lgtm.data.tasks import TaskCard, load_card
 from lgtm.errors import UserError
-from lgtm.networks.pairs import PairCard, require_trainable
-from lgtm.params import CO_TRAINED, Params
+from lgtm.networks.pairs import PairCard, load_pair, require_trainable
+from lgtm.params import CO_TRAINED, Params, load_params
+
+
+def load_settings() -> tuple[Params, TaskCard, PairCard]:
+    """All that a user sets: params.yaml and the two cards that it names. Raises UserError at the first problem."""
+    params = load_params()
+    card, pair = load_card(Path("tasks") / params.task), load_pair(params.pair)
+    require_what_is_asked(pair, params)
+    return params, card, pair
 
 
 def require_what_is_asked(pair: PairCard, params: Params) -> None:

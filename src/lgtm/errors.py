@@ -1,10 +1,28 @@
 """The one exception that a user's mistake ends in."""
 
+import re
+
+# Control characters, ends of lines and paragraphs, what turns the direction of writing, half characters. Not what joins
+# letters: Persian and emoji need it.
+HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
 
 class UserError(Exception):
     """A mistake in the user's input: one line that names the file and field, what was found, what would be right."""
 
+    def __init__(self, line: str):
+        super().__init__(visible(line))
+
+
+def visible(text: str) -> str:
+    """A text that does nothing to a terminal: line ends, escapes and marks of direction are written out (\\x1b)."""
+    return HIDDEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+LONGEST = 300  # letters of another's message
+
 
 def one_line(error: Exception) -> str:
-    """A library's message on one line, to go into a UserError."""
-    return " ".join(str(error).split())
+    """A library's message on one line, its beginning where it is long, to go into a UserError."""
+    line = " ".join((f"no {error}" if isinstance(error, KeyError) else str(error)).split())
+    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"

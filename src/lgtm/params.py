@@ -23,15 +23,9 @@ from pydantic import (
 )
 
 import lgtm.arms
+from lgtm import values
 from lgtm.config import Strict, parse, read_yaml
 
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-OpenFraction = Annotated[float, Field(gt=0.0, lt=1.0)]
-Positive = Annotated[float, Field(gt=0.0)]
-NonNegative = Annotated[float, Field(ge=0.0)]
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
-FEWEST_SUBSETS = 10
 DISTILL = "distill"
 
 
@@ -50,55 +44,34 @@ def number_or_distill(value: Any, number: Callable[[Any], float]) -> float | str
     return value if value == DISTILL else number(value)
 
 
-def no_repeats(values: list) -> list:
-    """A list in which nothing stands twice."""
-    if len(set(values)) < len(values):
-        raise ValueError("each item may stand in the list once")
-    return values
-
-
-def none_or_several(folds: int) -> int:
-    """A number of folds, or 0."""
-    if folds == 1:
-        raise ValueError("should be 0, for the feedback role, or at least 2")
-    return folds
-
-
-def enough_or_none(number: int) -> int:
-    """A number of subsets over which a rank correlation has an interval, or 0."""
-    if number and number < FEWEST_SUBSETS:
-        raise ValueError(f"should be 0, which turns it off, or at least {FEWEST_SUBSETS}")
-    return number
-
-
 class Prepare(Strict):
     """Roles of the splits: what is cut from train where the task ships no such split, and subsampling."""
 
-    test: OpenFraction
-    selection: OpenFraction
+    test: values.OpenFraction
+    selection: values.OpenFraction
     feedback: Annotated[float, Field(ge=0.0, lt=1.0)]
-    max_train: Count | None
-    max_transfer: Count | None
-    max_selection: Count | None
-    max_test: Count | None
-    seed: Seed
+    max_train: values.Rows | None
+    max_transfer: values.Rows | None
+    max_selection: values.Rows | None
+    max_test: values.Rows | None
+    seed: values.Seed
 
 
 class Optimisation(Strict):
     """The steps of a training run: so many epochs, and at least min_steps. The learning rate is the pair's."""
 
-    epochs: Positive
-    min_steps: Annotated[int, Field(ge=0)]
-    batch_size: Count
-    warmup_ratio: Fraction
-    weight_decay: NonNegative
-    max_grad_norm: Positive
+    epochs: values.Epochs
+    min_steps: values.Steps
+    batch_size: values.BatchSize
+    warmup_ratio: values.Fraction
+    weight_decay: values.Weight
+    max_grad_norm: Annotated[float, Field(ge=1e-6, le=1e6)]
 
 
 class Training(Optimisation):
     """One run of the training loop: its steps, how often it is evaluated and what it keeps."""
 
-    evaluations: Count
+    evaluations: values.Times
     keep: Literal["best", "last"]
 
 
@@ -108,44 +81,44 @@ class TeacherWarmup(Training):
     `calibrated` keeps what has the lowest NLL on selection, before labels are memorised.
     """
 
-    epochs: NonNegative
+    epochs: values.NoneOrEpochs
     keep: Literal["best", "calibrated", "last"]
 
 
 class StudentWarmup(Training):
     """The student's warm-up, epochs 0 as of the teacher's, and how many earlier checkpoints are scored besides it."""
 
-    epochs: NonNegative
-    earlier_checkpoints: Annotated[int, Field(ge=0)]
+    epochs: values.NoneOrEpochs
+    earlier_checkpoints: Annotated[int, Field(ge=0, le=1000)]
 
 
 class Influence(Strict):
     """How the training samples are scored. For the loss that is scored, ask Params.scored_loss."""
 
     method: Literal["finite_difference", "forward"]
-    folds: Annotated[int, Field(ge=0), AfterValidator(none_or_several)]
+    folds: Annotated[int, Field(ge=0, le=1000), AfterValidator(values.none_or_several)]
     scope: Annotated[str | list[int], BeforeValidator(known_scope)]
     feedback_loss: Literal["cross_entropy", "calibrated", "margin"]
     preconditioner: Literal["none", "adamw"]
-    temperature: SerializeAsAny[Annotated[Positive, WrapValidator(number_or_distill)]]
-    hard_label_weight: SerializeAsAny[Annotated[Fraction, WrapValidator(number_or_distill)]]
-    step_size: Positive
-    batch_size: Count
+    temperature: SerializeAsAny[Annotated[values.Temperature, WrapValidator(number_or_distill)]]
+    hard_label_weight: SerializeAsAny[Annotated[values.Fraction, WrapValidator(number_or_distill)]]
+    step_size: Annotated[float, Field(ge=1e-8, le=1.0)]
+    batch_size: values.BatchSize
 
 
 class SubsetRetraining(Optimisation):
     """The training of a student on a part of train, from the warm one."""
 
-    learning_rate_factor: Positive
+    learning_rate_factor: values.Factor
 
 
 class Validation(Strict):
     """How the influence is held against students that are retrained."""
 
-    subsets: Annotated[int, Field(ge=0), AfterValidator(enough_or_none)]
-    fraction: OpenFraction
-    removals: Annotated[list[Annotated[float, Field(gt=0.0, le=0.9)]], AfterValidator(no_repeats)]
-    repeats: Count
+    subsets: Annotated[int, Field(ge=0, le=10_000), AfterValidator(values.enough_or_none)]
+    fraction: values.OpenFraction
+    removals: Annotated[list[Annotated[float, Field(gt=0.0, le=0.9)]], AfterValidator(values.no_repeats)]
+    repeats: values.Times
     retrain: SubsetRetraining
 
 
@@ -153,37 +126,37 @@ class Retraining(Training):
     """The extra training of a teacher, shared by every arm that retrains one."""
 
     start: Literal["warm_teacher", "initial"]
-    learning_rate_factor: Positive
+    learning_rate_factor: values.Factor
     anchor: Literal["labels", "warm_teacher"]
-    student_weight: NonNegative
+    student_weight: values.Weight
 
 
 class Distill(Training):
     """The student's training from cached teacher outputs."""
 
-    temperature: Positive
-    hard_label_weight: Fraction
-    hidden_weight: NonNegative
+    temperature: values.Temperature
+    hard_label_weight: values.Fraction
+    hidden_weight: values.Weight
 
 
 class Rounds(Strict):
     """Which arms go on after the first round, and for how many rounds in all."""
 
-    arms: Annotated[list[str], AfterValidator(no_repeats)]
-    count: Annotated[int, Field(ge=2)]
+    arms: Annotated[list[str], AfterValidator(values.no_repeats)]
+    count: Annotated[int, Field(ge=2, le=1000)]
 
 
 class Evaluate(Strict):
     """Prediction on the test role and for the task's leaderboard."""
 
-    batch_size: Count
+    batch_size: values.BatchSize
     leaderboard: bool
 
 
 class Report(Strict):
     """What the report shows."""
 
-    samples: Count
+    samples: values.Times
 
 
 def arm_modules() -> dict[str, ModuleType]:
@@ -216,10 +189,10 @@ class ScoredLoss:
 class Params(Strict):
     """params.yaml as a whole."""
 
-    task: str
-    pair: str
-    seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(no_repeats)]
-    arms: Annotated[list[str], Field(min_length=1), AfterValidator(no_repeats)]
+    task: Annotated[str, AfterValidator(values.a_name("a folder of tasks/"))]
+    pair: Annotated[str, AfterValidator(values.a_name("a card of pairs/"))]
+    seeds: Annotated[list[values.Seed], Field(min_length=1), AfterValidator(values.no_repeats)]
+    arms: Annotated[list[str], Field(min_length=1), AfterValidator(values.no_repeats)]
     precision: Literal["fp32", "bf16", "fp16"]
     tokens_at_once: Count | None
     prepare: Prepare

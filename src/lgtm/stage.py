@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lgtm import processes
-from lgtm.errors import UserError
+from lgtm.errors import UserError, one_line
 from lgtm.inputs import STAGES, altered, watch_code
 
 OWN = ("lgtm", "stages")
@@ -25,8 +25,9 @@ def run() -> None:
     """Run the `main` of the stage script that the command line names, its parameters taken from there too.
 
     A lock per stage and cell keeps a second run from writing beside an orphaned first one. A UserError ends in one
-    line on stderr and exit status 1, and so does a run whose settings or code changed under it: DVC records nothing.
-    In several processes where the environment asks for them (lgtm.processes).
+    line on stderr and exit status 1, and so does a run that finds no room on the disk or in memory, or whose settings
+    or code changed under it: DVC records nothing. In several processes where the environment asks for them
+    (lgtm.processes).
     """
     # Fast tokenizers warn about forked workers; no stage forks.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
@@ -34,6 +35,10 @@ def run() -> None:
     gc.set_threshold(100_000, 50, 100)
     # The number of threads changes the bytes: one, unless it is said, whether cells run side by side or not.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # Nothing is asked of who runs it: a library that asks whether to run a checkpoint's code is told no.
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    # The hub is told nothing but which files are asked for.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     script, *options = sys.argv[1:] or ["--help"]
     if not (STAGES / f"{script}.py").is_file():
         sys.exit("usage: python -m lgtm.stage <script of stages/> [--seed 1 --arm kd]; dvc.yaml has the commands")
@@ -49,7 +54,20 @@ def run() -> None:
         sys.exit(f"error: {sys.executable} has no {error.name}; activate the environment: . .venv/bin/activate")
     except UserError as error:
         sys.exit(f"error: {error}")
+    except OSError as error:
+        sys.exit(f"error: {error.filename or f'{script} in {Path.cwd()}'}: {error.strerror or one_line(error)}")
+    except Exception as error:
+        if not _lacks_memory(error):
+            raise
+        sys.exit(f"error: {script}: no memory left; lower its batch_size in params.yaml ({one_line(error)})")
     gc.freeze()  # Nor is it searched on the way out.
+
+
+def _lacks_memory(error: Exception) -> bool:
+    """Whether it is Python's, a GPU's or torch's own way to say that there is no memory left."""
+    return isinstance(error, MemoryError) or any(
+        words in f"{type(error).__name__}: {error}" for words in ("OutOfMemoryError", "can't allocate memory")
+    )
 
 
 @contextmanager

@@ -1,12 +1,9 @@
 """The control of `crossfit`: the mean of as many teachers that have all seen every row."""
 
-from typing import Annotated
-
-from pydantic import Field
-
 from lgtm.arms.shared.folds import bagged
 from lgtm.arms.shared.lesson import Lesson, Targets
 from lgtm.arms.shared.settings import ArmSettings
+from lgtm.values import Teachers
 
 
 class Settings(ArmSettings):
@@ -14,7 +11,7 @@ class Settings(ArmSettings):
 
     trains_teacher = True
     warms_up = True
-    teachers: Annotated[int, Field(ge=2)]
+    teachers: Teachers
 
 
 def teach(settings: Settings, lesson: Lesson) -> Targets:

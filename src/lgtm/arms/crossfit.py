@@ -1,12 +1,9 @@
 """The target of every row comes from a teacher that has not seen its label (K folds of train)."""
 
-from typing import Annotated
-
-from pydantic import Field
-
 from lgtm.arms.shared.folds import crossfitted
 from lgtm.arms.shared.lesson import Lesson, Targets
 from lgtm.arms.shared.settings import ArmSettings
+from lgtm.values import Teachers
 
 
 class Settings(ArmSettings):
@@ -14,7 +11,7 @@ class Settings(ArmSettings):
 
     trains_teacher = True
     warms_up = True
-    folds: Annotated[int, Field(ge=2)]
+    folds: Teachers
 
 
 def teach(settings: Settings, lesson: Lesson) -> Targets:

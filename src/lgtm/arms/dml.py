@@ -6,6 +6,7 @@ from pydantic import Field
 
 from lgtm.arms.shared.lesson import CoTraining, Lesson, Targets
 from lgtm.arms.shared.settings import ArmSettings
+from lgtm.values import Factor
 
 
 class Settings(ArmSettings):
@@ -14,7 +15,7 @@ class Settings(ArmSettings):
     trains_teacher = True
 
     hard_label_weight: Annotated[float, Field(ge=0.0, le=1.0)]
-    learning_rate_factor: Annotated[float, Field(gt=0.0)]
+    learning_rate_factor: Factor
 
 
 def teach(settings: Settings, lesson: Lesson) -> Targets:

@@ -1,17 +1,14 @@
 """Plain distillation for longer: what `kd` makes of the compute that another arm takes."""
 
-from typing import Annotated
-
-from pydantic import Field
-
 from lgtm.arms.shared.lesson import Lesson, Targets
 from lgtm.arms.shared.settings import ArmSettings
+from lgtm.values import Factor
 
 
 class Settings(ArmSettings):
     """`epochs_factor`: of the student's epochs in distill."""
 
-    epochs_factor: Annotated[float, Field(gt=0.0)]
+    epochs_factor: Factor
 
 
 def teach(settings: Settings, lesson: Lesson) -> Targets:

@@ -1,11 +1,8 @@
 """MetaDistil: the teacher learns from its student's loss on held-out data alone (Zhou et al., ACL 2022)."""
 
-from typing import Annotated
-
-from pydantic import Field
-
 from lgtm.arms.shared.lesson import CoTraining, InfluenceTerm, Lesson, Targets
 from lgtm.arms.shared.settings import ArmSettings
+from lgtm.values import Factor
 
 
 class Settings(ArmSettings):
@@ -13,7 +10,7 @@ class Settings(ArmSettings):
 
     trains_teacher = True
 
-    learning_rate_factor: Annotated[float, Field(gt=0.0)]
+    learning_rate_factor: Factor
 
 
 def teach(settings: Settings, lesson: Lesson) -> Targets:

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from lgtm.arms.shared.lesson import CoTraining, InfluenceTerm, Lesson, Targets
 from lgtm.arms.shared.settings import ArmSettings
+from lgtm.values import Factor, Weight
 
 
 class Settings(ArmSettings):
@@ -13,11 +14,11 @@ class Settings(ArmSettings):
 
     trains_teacher = True
 
-    lambda_: Annotated[float, Field(alias="lambda", ge=0.0)]
+    lambda_: Annotated[Weight, Field(alias="lambda")]
     normalise: bool
-    label_weight: Annotated[float, Field(ge=0.0)]
-    student_weight: Annotated[float, Field(ge=0.0)]
-    learning_rate_factor: Annotated[float, Field(gt=0.0)]
+    label_weight: Weight
+    student_weight: Weight
+    learning_rate_factor: Factor
 
 
 def teach(settings: Settings, lesson: Lesson) -> Targets:

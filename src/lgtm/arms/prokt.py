@@ -1,11 +1,8 @@
 """ProKT: the teacher learns on while it is held near its student (Shi et al., 2021)."""
 
-from typing import Annotated
-
-from pydantic import Field
-
 from lgtm.arms.shared.lesson import CoTraining, Lesson, Targets
 from lgtm.arms.shared.settings import ArmSettings
+from lgtm.values import Factor, Weight
 
 
 class Settings(ArmSettings):
@@ -13,8 +10,8 @@ class Settings(ArmSettings):
 
     trains_teacher = True
 
-    student_weight: Annotated[float, Field(ge=0.0)]
-    learning_rate_factor: Annotated[float, Field(gt=0.0)]
+    student_weight: Weight
+    learning_rate_factor: Factor
 
 
 def teach(settings: Settings, lesson: Lesson) -> Targets:

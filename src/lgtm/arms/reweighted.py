@@ -1,12 +1,9 @@
 """A teacher retrained on the labels, each sample weighted by a bounded function of its influence under the label."""
 
-from typing import Annotated
-
-from pydantic import Field
-
 from lgtm.arms.shared.lesson import Lesson, Targets
 from lgtm.arms.shared.settings import ArmSettings
 from lgtm.arms.shared.weights import bounded_weights
+from lgtm.values import Weight
 
 
 class Settings(ArmSettings):
@@ -14,7 +11,7 @@ class Settings(ArmSettings):
 
     trains_teacher = True
 
-    slope: Annotated[float, Field(ge=0.0)]
+    slope: Weight
 
 
 def teach(settings: Settings, lesson: Lesson) -> Targets:

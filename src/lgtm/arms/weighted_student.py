@@ -1,18 +1,15 @@
 """Plain distillation, each sample weighted in the student's loss by a bounded function of its influence."""
 
-from typing import Annotated
-
-from pydantic import Field
-
 from lgtm.arms.shared.lesson import Lesson, Targets
 from lgtm.arms.shared.settings import ArmSettings
 from lgtm.arms.shared.weights import bounded_weights
+from lgtm.values import Weight
 
 
 class Settings(ArmSettings):
     """`slope` of the weights (see lgtm.arms.shared.weights)."""
 
-    slope: Annotated[float, Field(ge=0.0)]
+    slope: Weight
 
 
 def teach(settings: Settings, lesson: Lesson) -> Targets:

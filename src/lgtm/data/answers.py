@@ -17,7 +17,7 @@ from lgtm.data.cells import Piece, Rows, read_pieces
 from lgtm.data.distributions import as_logits, label_logits
 from lgtm.data.duplicates import normalise, text_hashes
 from lgtm.data.tasks import ClassName as Name
-from lgtm.data.tasks import Separator, check_place
+from lgtm.data.tasks import Separator, beside, check_place
 from lgtm.errors import UserError
 
 EXCERPT = 40  # letters of a text that a message shows
@@ -163,7 +163,7 @@ def read_answers(
     pieces = (
         piece
         for place in answers.file
-        for piece in read_pieces(folder / place, answers.separator, answers.quoting is None, card, section)
+        for piece in read_pieces(beside(folder, place, card), answers.separator, answers.quoting is None, card, section)
     )
     hashes, logits, rows, example = [], [], [], ""
     for piece in pieces:

@@ -47,9 +47,9 @@ class GeneratorSettings(Strict):
     with two sides.
     """
 
-    train: Annotated[int, Field(ge=10)]
-    test: Annotated[int, Field(ge=10)]
-    transfer: Annotated[int, Field(ge=0)]
+    train: Annotated[int, Field(ge=10, le=10**6)]
+    test: Annotated[int, Field(ge=10, le=10**6)]
+    transfer: Annotated[int, Field(ge=0, le=10**7)]
     negation: Share
     report: Share
     comparison: Share

@@ -176,6 +176,8 @@ def _json_records(path: Path) -> Iterator[dict]:
             record = json.loads(line)
         except json.JSONDecodeError as error:
             raise UserError(f"{path}: line {number}: not valid JSON: {error.msg} at column {error.colno}") from error
+        except RecursionError as error:
+            raise UserError(f"{path}: line {number}: JSON within JSON too often to be read") from error
         if not isinstance(record, dict):
             raise UserError(f'{path}: line {number}: expected one object a line, such as {{"text": ..., "label": ...}}')
         yield record

@@ -47,9 +47,11 @@ def assign_roles(raw: RawTask, settings: Settings) -> tuple[dict[str, pd.DataFra
     rows, empty = _drop(rows, rows["empty"])
     rows, repeated = _drop(rows, _in_higher_role(rows, "key"))
     rows, grouped = _drop(rows, _in_higher_role(rows, "group") & raw.group_named)
-    _require_roles(rows, splits, lambda role: f"the task's {splits[role]}: every row is empty or in a higher role")
+    _require_roles(
+        rows, splits, lambda role: f"task.yaml: {splits[role]}: every row is empty or stands in another role"
+    )
     _require_classes(
-        rows, raw, lambda name: f"the task's train: class {name} has only empty rows and texts of other roles"
+        rows, raw, lambda name: f"task.yaml: train: class {name} has only empty rows and texts of other roles"
     )
 
     rows, unused = _drop(rows, _surplus(rows, "train", settings.max_train, settings.seed))

@@ -13,7 +13,7 @@ from lgtm.config import parse
 from lgtm.data.columns import Table, as_strings, check_columns, some
 from lgtm.data.files import read_file
 from lgtm.data.hub import hub_data, hub_split
-from lgtm.data.tasks import CARD, TaskCard
+from lgtm.data.tasks import CARD, TaskCard, beside
 from lgtm.errors import UserError
 
 
@@ -99,7 +99,8 @@ def _read_local(card: TaskCard, folder: Path) -> tuple[list[Table], None]:
 
 def _file(card: TaskCard, folder: Path, field: str, place: str) -> tuple[str, pd.DataFrame]:
     """What messages call a file beside the card, and its rows."""
-    return str(folder / place), read_file(folder / place, card.separator, card.quoting is None, folder / CARD)
+    path = beside(folder, place, folder / CARD)
+    return str(path), read_file(path, card.separator, card.quoting is None, folder / CARD)
 
 
 def _read_hub(card: TaskCard, folder: Path) -> tuple[list[Table], list[str] | None]:
@@ -116,7 +117,11 @@ def _generate(card: TaskCard, folder: Path) -> tuple[list[Table], None]:
     from lgtm.data.demo import GeneratorSettings, generate
 
     path = folder / CARD
-    frames = generate(parse(GeneratorSettings, card.generated, path, "generated"))
+    settings = parse(GeneratorSettings, card.generated, path, "generated")
+    try:
+        frames = generate(settings)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
     order = [split for split in ("train", "validation", "test") if split in frames]
     return [Table(split, split, f"{path}: generated {split}", frames[split]) for split in order], None
 

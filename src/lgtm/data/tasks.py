@@ -12,6 +12,7 @@ from lgtm.data.files import FORMATS
 from lgtm.errors import UserError
 
 CARD = "task.yaml"
+CACHE = Path(".dvc/cache")
 
 # A single test set is a mapping with one part, and a class may be written as a number.
 Parts = Annotated[
@@ -97,10 +98,23 @@ def check_place(what: str, place: str) -> None:
         raise ValueError(f"{what}: {place!r} is not beside the card; copy the file there")
 
 
+def beside(folder: Path, place: str, card: Path) -> Path:
+    """The path of a file that a card names. Raises UserError where links lead out of the task's folder.
+
+    The folder itself may be a link, and a file one into DVC's cache, where `dvc add` puts it. card: which names it.
+    """
+    path, allowed = folder / place, (folder.resolve(), CACHE.resolve())
+    if path.is_symlink() and not path.exists():
+        raise UserError(f"{path}: a link to what is not there, and {card} names it; copy the file there")
+    if not any(path.resolve().is_relative_to(each) for each in allowed):
+        raise UserError(f"{path}: a link to outside of {folder}, and {card} names it; copy the file there")
+    return path
+
+
 class Hub(Strict):
     """A data set on the Hugging Face hub, pinned to a commit."""
 
-    path: str
+    path: Annotated[str, Field(pattern=r"^\w[\w.-]*(/\w[\w.-]*)?$")]
     name: str | None = None
     revision: str
     splits: Splits
@@ -172,7 +186,7 @@ class TaskCard(Strict):
     columns: Columns
     labels: Annotated[list[ClassName], Field(min_length=2)] | None = None
     metrics: Annotated[list[Literal["accuracy", "f1", "macro_f1", "matthews"]], Field(min_length=1)]
-    max_length: Annotated[int, Field(ge=4)]
+    max_length: Annotated[int, Field(ge=4, le=10**5)]
     label_noise: Annotated[float, Field(ge=0.0, lt=1.0)]
     clean_roles: list[Literal["feedback", "selection"]] = Field(default_factory=list)
 

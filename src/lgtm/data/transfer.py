@@ -13,7 +13,7 @@ from lgtm.data.duplicates import Met, normalise, text_key
 from lgtm.data.files import PIECE, counted, read_pieces
 from lgtm.data.hub import hub_data, hub_pieces
 from lgtm.data.sources import RawTask
-from lgtm.data.tasks import CARD, TaskCard
+from lgtm.data.tasks import CARD, TaskCard, beside
 
 TRANSFER = "transfer"
 HELD_OUT = ("feedback", "selection", "test")
@@ -42,7 +42,9 @@ def _sources(card: TaskCard, folder: Path) -> Iterator[tuple[str, Iterator[pd.Da
         yield f"{path}: generated transfer", unlabelled(parse(GeneratorSettings, card.generated, path, "generated"))
     elif card.source == "local":
         for place in card.files.transfer or []:
-            pieces = read_pieces(folder / place, card.separator, card.quoting is None, folder / CARD)
+            pieces = read_pieces(
+                beside(folder, place, folder / CARD), card.separator, card.quoting is None, folder / CARD
+            )
             yield str(folder / place), pieces
     elif card.hub.splits.transfer:
         data = hub_data(card, folder)

@@ -4,8 +4,11 @@ Every function takes `field`, the place in the pair's card that names the checkp
 """
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
+import psutil
 import torch
 from huggingface_hub import snapshot_download
 from safetensors import SafetensorError, safe_open
@@ -26,6 +29,10 @@ from lgtm.errors import UserError, one_line
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 # What a repository's top folder has of a network, its tokenizer included. No code, and nothing that is pickled.
 NETWORK_FILES = [WEIGHTS, INDEX, "model-*-of-*.safetensors", "*.json", "*.txt", "*.model"]
+ADAPTER = "adapter_config.json"
+# A file of weights in the index, beside it.
+SHARD = re.compile(r"[\w-][\w.-]*\.safetensors")
+MOST_LAYERS = 1000
 # Lists in configurations that have nothing to do with layers, however long they are.
 NOT_BY_LAYER = {"architectures", "languages", "pos_att_type"}
 
@@ -49,9 +56,11 @@ def _load(kinds, source: str, revision: str | None, field: str, optional: str | 
     where = f"{field}: {source}"
     folder = _local_copy(source, revision, field)
     _require_whole_files(folder, where)
+    _require_no_code_of_others(folder, where)
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         require_head(config, field)
+        require_size(config, kinds, where)
         network, found = kinds.from_pretrained(
             folder,
             config=config,
@@ -77,6 +86,42 @@ def require_head(config: PreTrainedConfig, field: str) -> None:
     """Raise UserError for a network that transformers has no sequence classifier of."""
     if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
         raise UserError(f"{field}: transformers has no sequence classifier of a {config.model_type} network")
+
+
+def require_size(config: PreTrainedConfig, kinds, where: str) -> None:
+    """Raise UserError for a network of more layers than any has, or whose weights are more than this machine's memory.
+
+    kinds: transformers' class that makes the network. Nothing of its size is made: it is put together on torch's meta
+    device, whose tensors have no content.
+    """
+    for name, value in vars(config).items():
+        if re.search("layers?$|groups?$|group_num$", name) and type(value) is int and value > MOST_LAYERS:
+            raise UserError(f"{where}: {name} is {value}; expected at most {MOST_LAYERS}")
+    with torch.device("meta"):
+        network = kinds.from_config(config, trust_remote_code=False)
+    size, memory = 4 * sum(weight.numel() for weight in network.parameters()), psutil.virtual_memory().total
+    if size > memory:
+        raise UserError(f"{where}: its weights take {size / 1e9:.0f} GB, and this machine has {memory / 1e9:.0f} GB")
+
+
+def _require_no_code_of_others(folder: Path, where: str) -> None:
+    """Raise UserError where transformers would turn to the hub: for what an adapter goes on, for attention's code."""
+    if (folder / ADAPTER).exists():
+        raise UserError(f"{where}: is an adapter ({ADAPTER}), not a network; merge it into its own and save that")
+    config = _json(folder / "config.json", where)
+    for name, value in config.items():
+        if "attn_implementation" in name and "/" in str(value):
+            raise UserError(f"{where}: config.json has {name} {value!r}, code from the hub, and none is run here")
+
+
+def _json(path: Path, where: str) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where}: {path.name} is not valid JSON: {one_line(error)}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{where}: {path.name} is not a mapping of keys to values")
+    return content
 
 
 def _local_copy(source: str, revision: str | None, field: str) -> Path:
@@ -105,8 +150,13 @@ def _require_whole_files(folder: Path, where: str) -> None:
     """Raise UserError for a file of weights that is missing, torn, or stands for one that was not fetched."""
     names = [WEIGHTS]
     if not (folder / WEIGHTS).is_file():
-        names = sorted(set(json.loads((folder / INDEX).read_text())["weight_map"].values()))
+        weights = _json(folder / INDEX, where).get("weight_map")
+        if not isinstance(weights, dict) or not weights:
+            raise UserError(f"{where}: {INDEX} has no weight_map of weights to files")
+        names = sorted(set(map(str, weights.values())))
     for name in names:
+        if not SHARD.fullmatch(name):
+            raise UserError(f"{where}: {INDEX} names {name!r}; expected .safetensors files beside it, and no others")
         path = folder / name
         if not path.is_file():
             raise UserError(f"{where}: no {name} there, which {INDEX} names")

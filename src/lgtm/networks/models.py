@@ -22,7 +22,7 @@ from transformers import (
 from transformers.utils import logging
 
 from lgtm.errors import UserError, one_line
-from lgtm.networks.checkpoints import keep_layers, load_classifier, load_encoder, require_head
+from lgtm.networks.checkpoints import keep_layers, load_classifier, load_encoder, require_head, require_size
 from lgtm.networks.heads import order_of_classes, put_in_order
 from lgtm.networks.pooling import heed_pooling, set_pooling
 
@@ -95,7 +95,7 @@ def _positions(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase, fie
     if rows is None or rows < 0:
         return _whole(tokenizer.model_max_length)
     with torch.device("meta"):
-        network = AutoModelForSequenceClassification.from_config(config)
+        network = AutoModelForSequenceClassification.from_config(config, trust_remote_code=False)
     for name, module in network.named_modules():
         padding = getattr(module, "padding_idx", None)
         if padding is not None and "position" in name and len(module.weight) == rows:
@@ -154,18 +154,17 @@ def scratch_config(config: dict, tokenizer: PreTrainedTokenizerBase, field: str)
     if kind not in CONFIG_MAPPING:
         raise UserError(f"{field}.config.model_type: {kind!r} is not a transformers model type such as bert")
     known = CONFIG_MAPPING[kind]()
-    if unknown := [name for name in fields if not hasattr(known, name)]:
+    if unknown := [name for name in fields if name.startswith("_") or not hasattr(known, name)]:
         raise UserError(f"{field}.config.{unknown[0]}: a {kind} configuration has no such key")
     try:
         built = AutoConfig.for_model(kind, **fields, vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id)
         require_head(built, f"{field}.config.model_type")
-        # Some mistakes show only in the model; on the meta device it costs nothing.
-        with torch.device("meta"):
-            AutoModelForSequenceClassification.from_config(built)
+        # Some mistakes show only in the model.
+        require_size(built, AutoModelForSequenceClassification, f"{field}.config")
     except UserError:
         raise
     except Exception as error:  # each architecture refuses in its own way
-        raise UserError(f"{field}.config: {one_line(error)}") from error
+        raise UserError(f"{field}.config: transformers cannot make it: {one_line(error)}") from error
     return built
 
 

@@ -8,9 +8,9 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from lgtm.config import Strict, parse, read_yaml
 from lgtm.errors import UserError
+from lgtm.values import LearningRate
 
 CHECKPOINTS = Path("checkpoints")
-Positive = Annotated[float, Field(gt=0.0)]
 # A class may be written as a number, as in a task's card.
 ClassName = Annotated[str, BeforeValidator(lambda value: str(value) if type(value) is int else value)]
 
@@ -34,7 +34,7 @@ class Network(Strict):
     config: dict[str, Any] | None = None
     pooling: Literal["cls", "mean"] | None = None
     freeze: Literal["embeddings"] | None = None
-    learning_rate: Positive
+    learning_rate: LearningRate
 
     @model_validator(mode="after")
     def _one_source(self) -> "Network":
@@ -56,6 +56,8 @@ class Network(Strict):
     def _pinned(self) -> "Network":
         if self.files is None:
             return self
+        if self.is_local and ".." in Path(self.files).parts:
+            raise ValueError(f"{self.kind}: {self.files!r} leads out of {CHECKPOINTS}/; link or copy the folder there")
         if not self.is_local and not re.fullmatch("[0-9a-f]{40}", self.revision or ""):
             raise ValueError(f"a hub {self.kind} needs the revision it is pinned to, a commit hash of 40 digits")
         if self.is_local and self.revision is not None:
@@ -81,7 +83,7 @@ class Network(Strict):
 class Member(Network):
     """One of several networks that are a teacher together; `weight` is its share in their mean, up to a factor."""
 
-    weight: Positive = 1.0
+    weight: Annotated[float, Field(ge=1e-6, le=1e6)] = 1.0
 
 
 class Teacher(Network):
@@ -94,7 +96,7 @@ class Teacher(Network):
     kinds: ClassVar = (*Network.kinds, "mean", "predictions")
     mean: Annotated[list[Member], Field(min_length=2)] | None = None
     predictions: dict[str, Any] | None = None
-    learning_rate: Positive | None = None
+    learning_rate: LearningRate | None = None
 
     @model_validator(mode="after")
     def _rates(self) -> "Teacher":
@@ -121,7 +123,7 @@ class Teacher(Network):
 class Tokenizer(Strict):
     """The WordPiece tokenizer that a from-scratch pair trains on its task's train role."""
 
-    vocab_size: Annotated[int, Field(ge=100)]
+    vocab_size: Annotated[int, Field(ge=100, le=10**6)]
 
 
 class PairCard(Strict):
@@ -144,7 +146,7 @@ def load_pair(name: str, folder: Path = Path("pairs")) -> PairCard:
     """Read and validate the card of a pair. Raises UserError, with the names there are, for one that is not there."""
     path = folder / f"{name}.yaml"
     if not path.is_file():
-        known = ", ".join(sorted(card.stem for card in folder.glob("*.yaml")))
+        known = ", ".join(sorted(card.stem for card in folder.glob("*.yaml"))) or "none"
         raise UserError(f"params.yaml: pair: no card {path}; there are {known}")
     return parse(PairCard, read_yaml(path), path)
 

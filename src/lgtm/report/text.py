@@ -4,6 +4,7 @@ import html
 import re
 from collections.abc import Iterable
 
+from lgtm.errors import visible
 from lgtm.report.statistics import Interval
 
 LONGEST_TEXT = 240
@@ -47,7 +48,7 @@ def listed(texts: Iterable[str]) -> str:
 
 def escape(text: str) -> str:
     """A text as it stands, on one line, inside a markdown table; cut when it is long."""
-    text = " ".join(text.split())
+    text = visible(" ".join(text.split()))
     if len(text) > LONGEST_TEXT:
         text = text[: LONGEST_TEXT - 1] + "…"
     return re.sub(r"([\\`*_\[\]|~$])", r"\\\1", html.escape(text, quote=False))

@@ -12,8 +12,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from lgtm.config import read_yaml
 from lgtm.errors import UserError
 
+SHOWN = 6  # names of cells in a line
 WAITING = 1000  # threads, each of which waits for a cell, at most
 
 
@@ -67,6 +69,16 @@ def alone(work: Callable[[], None]) -> None:
         work()
 
 
+def require_cards() -> None:
+    """Raise UserError, with the names there are, for a task or pair that is not there: DVC would fail on its folder."""
+    params = read_yaml("params.yaml")
+    task, pair = (str(params.get(name)) for name in ("task", "pair"))
+    if not Path("tasks", task, "task.yaml").is_file() or not Path("pairs", f"{pair}.yaml").is_file():
+        from lgtm.demands import load_settings
+
+        load_settings()
+
+
 def run(
     targets: list[str],
     jobs: int | None,
@@ -97,6 +109,7 @@ def run_graph(targets: list[str], jobs: int | None, scheduler: str | None, remot
     from lgtm.runner.view import View
     from lgtm.runner.warm import WarmPython
 
+    require_cards()
     graph = Graph(targets)
     with ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(WAITING))
@@ -113,7 +126,9 @@ def run_graph(targets: list[str], jobs: int | None, scheduler: str | None, remot
         view.conclude(progress)
     if progress.failed:
         names = ", ".join(outcome.name for outcome in progress.failed)
-        raise UserError(f"failed: {names}; left out for it: {', '.join(progress.left_out) or 'nothing'}")
+        more = f" and {len(progress.left_out) - SHOWN} more" if len(progress.left_out) > SHOWN else ""
+        left_out = ", ".join(progress.left_out[:SHOWN]) or "nothing"
+        raise UserError(f"failed: {names}; left out for it: {left_out}{more}")
     graph.settle()
 
 

@@ -5,6 +5,7 @@ import re
 import time
 from pathlib import Path
 
+from lgtm.errors import visible
 from lgtm.runner.schedule import Outcome
 from lgtm.runner.warm import WarmPython
 
@@ -46,12 +47,12 @@ def last_line(log: Path) -> str:
             lines = file.read().decode(errors="replace").replace("\r", "\n").splitlines()
     except OSError:
         return ""
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return visible(next((line.strip() for line in reversed(lines) if line.strip()), ""))
 
 
 def _reason(log: Path, status: int) -> str:
     """Why a cell failed: its error in one line where it has one, and else the end of its output."""
-    lines = [line for line in log.read_text(errors="replace").replace("\r", "\n").splitlines() if line.strip()]
+    lines = [visible(line) for line in log.read_text(errors="replace").replace("\r", "\n").splitlines() if line.strip()]
     errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     reason = errors[0] if errors else "\n".join([*lines[-LINES:], f"exited with {status}"])
     return re.sub(r"exited with (2[0-5]\d|19[3-9])", lambda found: f"killed by signal {256 - int(found[1])}", reason)

@@ -213,6 +213,7 @@ def preload() -> None:
     """Import what the stages import, also where they do so late, and read DVC's graph."""
     watch_code()
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # as lgtm.stage has it, before torch is imported
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     for module in [*(f"stages.{script.stem}" for script in sorted(STAGES.glob("*.py"))), *LATE]:
         with suppress(Exception):  # whoever needs it imports it anew, and says what is wrong with it
             importlib.import_module(module)

@@ -28,7 +28,7 @@ class Budget(ArmSettings):
 
     keep: SerializeAsAny[Annotated[float | int, BeforeValidator(share_or_rows)]]
     balanced: bool
-    steps: Annotated[int, Field(ge=1)] | None
+    steps: Annotated[int, Field(ge=1, le=10**7)] | None
 
 
 def taught_within(budget: Budget, lesson: Lesson, scores: np.ndarray) -> Targets:
