@@ -18,7 +18,8 @@ from lgtm.errors import UserError
 from lgtm.networks.encoding import ordered_batches
 from lgtm.networks.losses import inputs_of
 from lgtm.params import load_params
-from stages.artifacts import REPORTS, cell, existing, read_seconds, write_json
+from lgtm.seconds import read_seconds
+from stages.artifacts import REPORTS, cell, existing, write_json
 from stages.network import Network
 
 

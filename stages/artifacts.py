@@ -4,7 +4,6 @@ A cell is a seed, or a seed and an arm; dvc.yaml names the same folders.
 """
 
 import json
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,6 @@ import pyarrow.parquet as pq
 from lgtm.config import read_yaml, settings_of
 from lgtm.errors import UserError
 from lgtm.handover import existing, remedy, writing
-from lgtm.inputs import digest
 from lgtm.processes import by_main, is_main, wait
 
 DATA = Path("work/data")
@@ -188,31 +186,6 @@ def read_cost(folder: Path) -> dict[str, dict[str, int]]:
 def write_cost(folder: Path, **costs: dict[str, int]) -> None:
     """Write what read_cost reads."""
     write_json(folder / "cost.json", costs)
-
-
-@contextmanager
-def timed(output: Path) -> Iterator[None]:
-    """Note how long the work takes that writes a cell's output: beside its folder, since it differs from run to run."""
-    start = time.perf_counter()
-    yield
-    write_json(_seconds_path(output), {"seconds": time.perf_counter() - start, "sha256": digest(output)})
-
-
-def read_seconds(output: Path) -> float | None:
-    """How long the work took that made a cell's output; None where what lies there is not what it made then."""
-    path = _seconds_path(output)
-    if not path.is_file() or not output.is_file():
-        return None
-    try:
-        note = json.loads(path.read_text())
-    except ValueError:  # a run was killed while it noted it
-        return None
-    return note["seconds"] if note["sha256"] == digest(output) else None
-
-
-def _seconds_path(output: Path) -> Path:
-    # DVC does not see it: .dvcignore.
-    return output.parent.with_suffix(".seconds")
 
 
 class TableWriter:

@@ -17,6 +17,7 @@ from lgtm.networks.pairs import load_pair
 from lgtm.networks.training import count_steps
 from lgtm.params import ARMS, CO_TRAINED, Distill, Params, load_params
 from lgtm.processes import by_main
+from lgtm.seconds import timed
 from stages.artifacts import (
     TAUGHT,
     cell,
@@ -25,7 +26,6 @@ from stages.artifacts import (
     read_json,
     read_matrix,
     read_roles,
-    timed,
     trial_folder,
     write_cost,
     write_json,

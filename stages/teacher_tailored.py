@@ -8,12 +8,12 @@ from lgtm.demands import require_what_is_asked
 from lgtm.inputs import digest
 from lgtm.networks.pairs import load_pair
 from lgtm.params import ARMS, load_params
+from lgtm.seconds import timed
 from stages.artifacts import (
     TAUGHT,
     cell,
     read_roles,
     require_rows_of,
-    timed,
     trial_folder,
     write_cost,
     write_json,

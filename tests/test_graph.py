@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 STAGES = read_yaml(ROOT / "dvc.yaml")["stages"]
 # They check input, or start, stop and write, and cannot change a result: no schema has a default, and what they raise
 # ends the run.
-CHECKED = ("config", "demands", "errors", "handover", "inputs", "params", "processes", "stage", "values")
+CHECKED = ("config", "demands", "errors", "handover", "inputs", "params", "processes", "seconds", "stage", "values")
 CHECKS = {f"src/lgtm/{name}.py" for name in CHECKED}
 # What each room may import besides itself.
 FLOORS = {
@@ -33,6 +33,7 @@ FLOORS = {
     "compare": {"config", "errors"},
     "recipe": {"config", "errors", "params"},
     "processes": {"errors"},
+    "seconds": {"handover", "inputs", "processes"},
     "stage": {"errors", "inputs", "processes"},
     "runner": {"errors", "config", "demands", "inputs", "params", "processes"},
 }

@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 
 from lgtm.errors import UserError
 from lgtm.handover import existing, remedy, writing
-from stages.artifacts import cell, read_seconds, require_rows_of, role_path, timed, write_json, write_rows
+from lgtm.seconds import read_seconds, timed
+from stages.artifacts import cell, require_rows_of, role_path, write_json, write_rows
 
 OUTS = [
     (stage, out)

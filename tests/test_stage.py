@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from lgtm import stage
-from stages.artifacts import cell, read_seconds, timed
+from lgtm.seconds import read_seconds, timed
+from stages.artifacts import cell
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = """
