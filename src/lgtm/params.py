@@ -194,7 +194,7 @@ class Params(Strict):
     seeds: Annotated[list[values.Seed], Field(min_length=1), AfterValidator(values.no_repeats)]
     arms: Annotated[list[str], Field(min_length=1), AfterValidator(values.no_repeats)]
     precision: Literal["fp32", "bf16", "fp16"]
-    tokens_at_once: Count | None
+    tokens_at_once: values.Tokens | None
     prepare: Prepare
     teacher_warmup: TeacherWarmup
     student_warmup: StudentWarmup

@@ -8,6 +8,7 @@ from pydantic import Field
 # What numbers may be, far beyond what anyone uses on either side: a slip of the keyboard would run for years, fill the
 # memory, overflow or be nothing in fp32, and none of that is told.
 Rows = Annotated[int, Field(ge=1, le=10**9)]
+Tokens = Annotated[int, Field(ge=1, le=10**9)]
 BatchSize = Annotated[int, Field(ge=1, le=10**5)]
 Times = Annotated[int, Field(ge=1, le=10_000)]  # that a network is trained, evaluated or shown
 Teachers = Annotated[int, Field(ge=2, le=1000)]  # in place of one, or folds, each with its own
