@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from benchmarks.memory import peak_memory
+from benchmarks.memory import measure as measure_memory
 from benchmarks.peers import Loss, distillation_loss, kronfluence, missing, tracin
 from lgtm.errors import UserError
 from lgtm.influence.direction import Direction, feedback_gradient, feedback_loss, normalise, scope_parameters
@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=2048, help="that ours score")
     parser.add_argument("--peer-samples", type=int, default=128, help="that the loop and other libraries score")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--memory-samples", type=int, default=20_000, help="and ten times as many; 0: leave it out")
+    parser.add_argument("--memory-samples", type=int, default=5_000, help="and ten times as many; 0: leave it out")
     options = parser.parse_args()
     torch.set_num_threads(1)
 
@@ -74,7 +74,7 @@ def main() -> None:
         scaled = "" if row["name"] in OURS else f"   (scaled from {options.peer_samples} samples)"
         print(f"{row['name']:32}{row['passes']:8.2f}{error}{scaled}")
     if options.memory_samples:
-        small, large = (peak_memory(factor * options.memory_samples) for factor in (1, 10))
+        small, large = (measure_memory(factor * options.memory_samples)["influence"].peak for factor in (1, 10))
         print(f"peak memory of the influence stage at 10 x {options.memory_samples} samples: {large / small:.2f} times")
         rows.append({"name": "peak memory at 10 x the samples", "passes": None, "error": None, "ratio": large / small})
     if options.json:

@@ -4,10 +4,10 @@ A cell is a seed, or a seed and an arm; dvc.yaml names the same folders.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -27,12 +27,14 @@ RUNS = Path("work/runs")
 VALIDATION = Path("work/validation")
 REPORTS = Path("reports")
 TAUGHT = ("train", "transfer")  # on whose rows the teacher speaks; only the first has labels
+TEXTS = ("text", "text_pair", "label")  # the columns of the roles' tables that a network reads
 ANSWERED = "teacher_logits"  # the column of the roles' tables for a teacher that is a file of answers
 WEIGHTS = "weights.json"  # of the members of a teacher, in their mean
 UNLABELLED = -100  # in place of a label; what torch's cross-entropy leaves out
 WARMUP = "warmup"  # the cell of what precedes the arms
 MAJORITY = "majority"  # the model, in that cell, that says the most frequent class of train whatever the text
 CHUNK = 2**13  # rows of a table that are in memory at once where it is streamed
+Rows = TypeVar("Rows", pd.DataFrame, np.ndarray)
 
 
 def cell(seed: int, *parts: str) -> Path:
@@ -61,8 +63,7 @@ def role_path(role: str) -> Path:
 def read_role(role: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """The rows of a role, all of them; of the columns that are asked for, those that it has."""
     path = existing(role_path(role), "sample_id", "text")
-    own = None if columns is None else [name for name in pq.read_schema(path).names if name in columns]
-    return pd.read_parquet(path, columns=own)
+    return pd.read_parquet(path, columns=_own(path, columns))
 
 
 def read_roles(roles: Sequence[str], columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -78,32 +79,43 @@ def read_chunks(path: Path, columns: list[str] | None = None) -> Iterator[pd.Dat
             yield batch.to_pandas()
 
 
+def role_chunks(roles: Sequence[str], columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+    """What read_roles gives, in chunks; no chunk has rows of two roles."""
+    for role in roles:
+        path = existing(role_path(role), "sample_id", "text")
+        yield from map(_labelled, read_chunks(path, _own(path, columns)))
+
+
 def taught_chunks() -> Iterator[pd.DataFrame]:
-    """The rows that a teacher speaks on, as of read_roles, in chunks: train, then transfer."""
-    for role in TAUGHT:
-        for rows in read_chunks(role_path(role)):
-            yield _labelled(rows)
+    """The rows that a teacher speaks on, in chunks: train, then transfer."""
+    return role_chunks(TAUGHT)
+
+
+def _own(path: Path, columns: Sequence[str] | None) -> list[str] | None:
+    """Those of the columns that a table has; None for all."""
+    return None if columns is None else [name for name in pq.read_schema(path).names if name in columns]
 
 
 def _labelled(rows: pd.DataFrame) -> pd.DataFrame:
     return rows if "label" in rows else rows.assign(label=UNLABELLED)
 
 
-class TableReader:
-    """Reads a parquet table from its beginning on, as many rows at a time as are asked for."""
+def at(places: np.ndarray, chunks: Iterable[Rows]) -> Iterator[tuple[Rows, np.ndarray]]:
+    """The rows at these places, which are sorted, of a table that comes in chunks; with each chunk's, their places."""
+    first = 0
+    for rows in chunks:
+        begin, end = np.searchsorted(places, [first, first + len(rows)])
+        if end > begin:
+            own = places[begin:end]
+            yield (rows.iloc if isinstance(rows, pd.DataFrame) else rows)[own - first], own
+        first += len(rows)
 
-    def __init__(self, path: Path, columns: list[str]):
-        self.path, self.chunks, self.held = path, read_chunks(path, columns), pd.DataFrame(columns=columns)
 
-    def take(self, count: int) -> pd.DataFrame:
-        """The next `count` rows. Raises UserError where there are fewer."""
-        while len(self.held) < count:
-            chunk = next(self.chunks, None)
-            if chunk is None:
-                raise UserError(f"{self.path}: has fewer rows than what it goes with; {remedy(self.path)}")
-            self.held = pd.concat([self.held, chunk], ignore_index=True) if len(self.held) else chunk
-        taken, self.held = self.held[:count], self.held[count:]
-        return taken
+def read_matrices(path: Path, column: str) -> Iterator[np.ndarray]:
+    """A matrix of a parquet table, a column of lists of one length, in chunks of rows; read-only."""
+    with pq.ParquetFile(existing(path, column)) as file:
+        for batch in file.iter_batches(CHUNK, columns=[column]):
+            yield batch.column(0).flatten().to_numpy().reshape(len(batch), -1)
 
 
 def count_rows(path: Path) -> int:
@@ -189,7 +201,7 @@ def write_cost(folder: Path, **costs: dict[str, int]) -> None:
 
 
 class TableWriter:
-    """Writes a parquet table by sample_id, chunk by chunk; a matrix becomes a column of lists."""
+    """Writes a parquet table by sample_id, chunk by chunk; a matrix becomes a column of lists of one length."""
 
     def __init__(self, path: Path):
         self.path, self.writer = path, None
@@ -209,8 +221,11 @@ class TableWriter:
     @by_main
     def write(self, sample_id: pd.Series, **columns: np.ndarray) -> None:
         """Append rows; every call has to bring the same columns."""
-        table = {name: list(values) if values.ndim > 1 else values for name, values in columns.items()}
-        rows = pa.Table.from_pandas(pd.DataFrame({"sample_id": sample_id, **table}), preserve_index=False)
+        vectors = {name: values for name, values in columns.items() if values.ndim == 1}
+        rows = pa.Table.from_pandas(pd.DataFrame({"sample_id": sample_id} | vectors), preserve_index=False)
+        for name, values in ((name, values) for name, values in columns.items() if name not in vectors):
+            lists = pa.FixedSizeListArray.from_arrays(pa.array(np.ravel(values)), values.shape[1])
+            rows = rows.append_column(name, lists)
         with writing(self.path):
             self.writer = self.writer or pq.ParquetWriter(self.path, rows.schema)
             self.writer.write_table(rows)
@@ -239,9 +254,13 @@ def write_tsv(path: Path, table: pd.DataFrame) -> None:
 
 
 def read_matrix(path: Path, column: str) -> np.ndarray:
-    """A column of lists of a parquet table as a matrix."""
-    lists = pq.read_table(existing(path, column), columns=[column])[column]
-    return lists.combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(len(lists), -1)
+    """A matrix of a parquet table, as TableWriter wrote it."""
+    kind = pq.read_schema(existing(path, column)).field(column).type
+    matrix, first = np.empty((count_rows(path), kind.list_size), kind.value_type.to_pandas_dtype()), 0
+    for rows in read_matrices(path, column):
+        matrix[first : first + len(rows)] = rows
+        first += len(rows)
+    return matrix
 
 
 def read_columns(path: Path, *columns: str) -> pd.DataFrame:

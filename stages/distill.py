@@ -3,29 +3,36 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import torch
 
 from lgtm.arms.shared.cotraining import CoTeacher
 from lgtm.arms.shared.lesson import CoTraining
+from lgtm.errors import UserError
+from lgtm.handover import remedy
 from lgtm.networks.cost import added
 from lgtm.networks.determinism import make_deterministic
 from lgtm.networks.encoding import EncodedTexts
 from lgtm.networks.losses import DistillationLoss, HiddenMatching, LabelLoss, Loss
 from lgtm.networks.metrics import evaluate_logits
 from lgtm.networks.pairs import load_pair
+from lgtm.networks.storage import DiskTable
 from lgtm.networks.training import count_steps
 from lgtm.params import ARMS, CO_TRAINED, Distill, Params, load_params
 from lgtm.processes import by_main
 from lgtm.seconds import timed
 from stages.artifacts import (
     TAUGHT,
+    TEXTS,
+    at,
     cell,
     existing,
     read_columns,
     read_json,
-    read_matrix,
-    read_roles,
+    read_matrices,
+    require_rows_of,
+    role_chunks,
     trial_folder,
     write_cost,
     write_json,
@@ -57,7 +64,7 @@ def learn_together(
     hard_label_weight = params.distill.hard_label_weight
     if beside.hard_label_weight is not None:
         hard_label_weight = beside.hard_label_weight
-    loss = loss_from(taught / "targets.parquet", student, params.distill, hard_label_weight)
+    loss = loss_from(taught, student, params.distill, hard_label_weight)
     rates = load_pair(params.pair)
     companion = CoTeacher(
         teacher.model,
@@ -108,7 +115,7 @@ def distil(start: Path, teacher: Path, params: Params, seed: int, out: Path) -> 
 def taught_student(student: Network, teacher: Path, params: Params, seed: int, out: Path) -> None:
     """Train a student on one set of targets, for as long as they say."""
     rows, how = rows_of(teacher, student), read_json(teacher / "summary.json", "rows", "longer", "steps")
-    loss = loss_from(teacher / "targets.parquet", student, params.distill, params.distill.hard_label_weight)
+    loss = loss_from(teacher, student, params.distill, params.distill.hard_label_weight)
     # However short a part of distill's time, at least one step.
     steps = how["steps"] or max(1, round(how["longer"] * count_steps(how["rows"] or len(rows), params.distill)))
     rate = load_pair(params.pair).student.learning_rate
@@ -133,22 +140,36 @@ def keep_best(scores: dict[str, dict[str, float]], out: Path) -> None:
 
 
 def rows_of(teacher: Path, student: Network) -> EncodedTexts:
-    """The rows that a teacher's targets are of, in their order."""
-    kept = read_columns(teacher / "targets.parquet", "row")["row"]
-    frame = read_roles(read_json(teacher / "summary.json", "roles")["roles"])
-    return student.encode_frame(frame.iloc[kept])
+    """The rows that a teacher's targets are of, in their order. Raises UserError where the roles have no such rows."""
+    roles, places = read_json(teacher / "summary.json", "roles")["roles"], places_of(teacher)
+    rows = student.encode_frame(rows for rows, _ in at(places, role_chunks(roles, TEXTS)))
+    if len(rows) < len(places):
+        path = teacher / "targets.parquet"
+        raise UserError(f"{path}: has rows that {' and '.join(roles)} have not; {remedy(path)}")
+    return rows
 
 
-def loss_from(targets: Path, student: Network, settings: Distill, hard_label_weight: float) -> Loss:
-    """The student's loss on the targets of its arm; for targets without logits, on the labels alone."""
+def places_of(teacher: Path) -> np.ndarray:
+    """Where the rows that a teacher's targets are of stand among its roles' rows."""
+    return read_columns(teacher / "targets.parquet", "row")["row"].to_numpy()
+
+
+def loss_from(teacher: Path, student: Network, settings: Distill, hard_label_weight: float) -> Loss:
+    """The student's loss on what is in the folder of a teacher's targets; without logits, on the labels alone."""
+    targets, how = teacher / "targets.parquet", read_json(teacher / "summary.json", "roles", "warm")
     taught = pq.read_schema(existing(targets)).names
-    if "logits" not in taught:
+    if how["warm"]:
+        warm = Path(how["warm"])
+        require_rows_of(how["roles"], warm)
+        logits = DiskTable(rows for rows, _ in at(places_of(teacher), read_matrices(warm, "logits")))
+    elif "logits" in taught:
+        logits = DiskTable(read_matrices(targets, "logits"))
+    else:
         return LabelLoss()
     weights = torch.tensor(read_columns(targets, "weight")["weight"]) if "weight" in taught else None
-    logits = torch.tensor(read_matrix(targets, "logits"))
     loss = DistillationLoss(logits, settings.temperature, hard_label_weight, weights)
     if "hidden" in taught:
-        hidden = torch.tensor(read_matrix(targets, "hidden"))
+        hidden = DiskTable(read_matrices(targets, "hidden"))
         loss = HiddenMatching(loss, hidden, student.model.config.hidden_size, settings.hidden_weight)
     return loss
 

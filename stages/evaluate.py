@@ -26,6 +26,7 @@ from stages.artifacts import (
     require_rows_of,
     role_path,
     write_rows,
+    write_table,
     write_tsv,
 )
 from stages.network import Network
@@ -61,7 +62,7 @@ class Measured:
         existing(role_path("test"), "sample_id", "part", "label")
         self.batch_size, self.test = batch_size, read_role("test")
         self.results: list[dict] = []
-        self.predictions: dict[str, pd.DataFrame] = {}
+        self.logits: dict[str, np.ndarray] = {}
 
     def add(self, model: str, network: Network | Teacher, teacher_logits: np.ndarray | None = None) -> np.ndarray:
         """Predict and measure a network or a teacher, a student also by its agreement with its teacher; its logits.
@@ -74,9 +75,7 @@ class Measured:
             if teacher_logits is not None:
                 values["agreement"] = agreement(logits[rows], teacher_logits[rows])
             self._note(model, part, values | size(network))
-        self.predictions[model] = self.test[["sample_id", "part", "label"]].assign(
-            predicted=logits.argmax(-1), logits=list(logits)
-        )
+        self.logits[model] = logits
         return logits
 
     def add_constant(self, model: str, label: int, metrics: list[str]) -> None:
@@ -99,8 +98,10 @@ class Measured:
     def write(self, folder: Path) -> None:
         """Write results.parquet, and a table of predictions per model."""
         write_rows(folder / "results.parquet", pd.DataFrame(self.results))
-        for model, table in self.predictions.items():
-            write_rows(folder / f"{model.replace(' ', '-')}.parquet", table)
+        for model, logits in self.logits.items():
+            columns = {name: self.test[name] for name in ("part", "label")}
+            columns |= {"predicted": logits.argmax(-1), "logits": logits}
+            write_table(folder / f"{model.replace(' ', '-')}.parquet", self.test["sample_id"], **columns)
 
 
 def made_teacher(seed: int, arm: str) -> Path | None:

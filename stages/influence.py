@@ -12,6 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from lgtm.errors import UserError
+from lgtm.handover import remedy
 from lgtm.influence.direction import (
     Direction,
     feedback_gradient,
@@ -30,12 +31,12 @@ from lgtm.networks.training import predict
 from lgtm.params import Influence, ScoredLoss, load_params
 from stages.artifacts import (
     TAUGHT,
-    TableReader,
     TableWriter,
     cell,
     count_rows,
     existing,
     read_chunks,
+    read_matrices,
     read_role,
     require_rows_of,
     role_path,
@@ -63,7 +64,7 @@ def main(seed: int) -> None:
 def score(checkpoints: list["Checkpoint"], teacher: Path, out: Path, loss: ScoredLoss) -> None:
     """Score train and transfer under a teacher, the folder of its targets, streamed: memory does not grow with them."""
     write_json(out / "summary.json", check(checkpoints))
-    targets = TableReader(teacher / "targets.parquet", ["logits"])
+    targets = MatrixReader(teacher / "targets.parquet", "logits")
     total = sum(count_rows(role_path(role)) for role in TAUGHT)
     with (
         TableWriter(out / "influence.parquet") as table,
@@ -72,7 +73,7 @@ def score(checkpoints: list["Checkpoint"], teacher: Path, out: Path, loss: Score
         for rows in taught_chunks():
             columns = combine(
                 [checkpoint.score(rows, progress.update) for checkpoint in checkpoints],
-                torch.from_numpy(np.stack(targets.take(len(rows))["logits"])),
+                torch.from_numpy(targets.take(len(rows))),
                 torch.tensor(rows["label"].to_numpy()),
                 temperature=loss.temperature,
                 hard_label_weight=loss.hard_label_weight,
@@ -163,3 +164,21 @@ def check(checkpoints: list[Checkpoint]) -> dict:
             file=sys.stderr,
         )
     return {"checkpoints": len(checkpoints), "disagreement": worst, "tolerance": TOLERANCE}
+
+
+class MatrixReader:
+    """Reads a matrix of a parquet table from its beginning on, as many rows at a time as are asked for."""
+
+    def __init__(self, path: Path, column: str):
+        self.path, self.chunks, self.held = path, read_matrices(path, column), []
+
+    def take(self, count: int) -> np.ndarray:
+        """The next `count` rows. Raises UserError where there are fewer."""
+        while sum(map(len, self.held)) < count:
+            chunk = next(self.chunks, None)
+            if chunk is None:
+                raise UserError(f"{self.path}: has fewer rows than what it goes with; {remedy(self.path)}")
+            self.held.append(chunk)
+        rows = np.concatenate(self.held)
+        self.held = [rows[count:]]
+        return rows[:count]

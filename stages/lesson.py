@@ -61,7 +61,7 @@ class Lesson:
 
         from lgtm.influence.identity import unit_scale
 
-        return self._scored(unit_scale(torch.tensor(read_matrix(self.scores, "tangents"))).numpy())
+        return self._scored(unit_scale(torch.from_numpy(read_matrix(self.scores, "tangents"))).numpy())
 
     @cached_property
     def influence(self) -> np.ndarray:
@@ -97,9 +97,9 @@ class Lesson:
         if tangents is None:
             tangents = self.tangents if influence_weight else np.zeros_like(towards)
         loss = TailoringLoss(
-            torch.tensor(towards),
-            torch.tensor(self.student_logits if settings.student_weight else np.zeros_like(towards)),
-            torch.tensor(tangents),
+            torch.from_numpy(towards),
+            torch.from_numpy(self.student_logits if settings.student_weight else np.zeros_like(towards)),
+            torch.from_numpy(tangents),
             anchor=settings.anchor,
             student_weight=settings.student_weight,
             influence_weight=influence_weight,

@@ -1,6 +1,6 @@
 """A classifier on disk and the task's tables, together: what every stage that runs a network starts from."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,16 @@ from lgtm.networks.losses import Loss
 from lgtm.networks.models import classifier, load_tokenizer
 from lgtm.networks.training import Fitted, count_steps, fit, predict
 from lgtm.params import Params
-from stages.artifacts import live_curves, read_json, read_roles, read_task, save_model, taught_chunks, write_json
+from stages.artifacts import (
+    TEXTS,
+    live_curves,
+    read_json,
+    read_task,
+    role_chunks,
+    save_model,
+    taught_chunks,
+    write_json,
+)
 
 Log = Callable[[int, dict[str, float]], None]
 
@@ -50,11 +59,11 @@ class Network:
     def encode(self, *roles: str) -> EncodedTexts:
         """The texts of one role, or of several after one another, as this network's tokens; tokenised once."""
         if roles not in self.encoded:
-            self.encoded[roles] = self.encode_frame(read_roles(roles))
+            self.encoded[roles] = self.encode_frame(role_chunks(roles, TEXTS))
         return self.encoded[roles]
 
-    def encode_frame(self, frame: pd.DataFrame) -> EncodedTexts:
-        """Any rows of a role as this network's tokens."""
+    def encode_frame(self, frame: pd.DataFrame | Iterable[pd.DataFrame]) -> EncodedTexts:
+        """Any rows of a role, or chunks of them, as this network's tokens."""
         return EncodedTexts(frame, self.tokenizer, self.task["max_length"], self.model.config.model_type)
 
     def fit(self, loss: Loss, rows: EncodedTexts, settings, params: Params, *, out: Path, **more) -> Fitted:

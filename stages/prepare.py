@@ -24,6 +24,7 @@ from stages.artifacts import (
     LEADERBOARD,
     WEIGHTS,
     TableWriter,
+    at,
     member_folders,
     read_chunks,
     role_path,
@@ -58,6 +59,7 @@ def main() -> None:
 
     # Not before, because this takes half a minute on a busy machine: a mistake in a card is told at once.
     from lgtm.networks.determinism import make_deterministic
+    from lgtm.networks.encoding import count_truncated
     from lgtm.networks.models import starting_network, train_wordpiece
     from lgtm.networks.trial import try_out
 
@@ -74,9 +76,9 @@ def main() -> None:
     }
 
     own = next(iter(networks.values()))[1]
-    summary["truncated"] = {role: truncated(frame, own, card.max_length) for role, frame in roles.items()}
+    summary["truncated"] = {role: count_truncated(frame, own, card.max_length) for role, frame in roles.items()}
     summary["truncated"]["transfer"] = sum(
-        truncated(rows, own, card.max_length) for rows in read_chunks(role_path("transfer"))
+        count_truncated(rows, own, card.max_length) for rows in read_chunks(role_path("transfer"))
     )
     for role, frame in roles.items():
         write_rows(role_path(role), frame)
@@ -137,9 +139,10 @@ def write_transfer(
     _write_pieces(every, iter(rows))
     counts = dict(rows.counts) | {"left_out": 0}
     if counts["rows"]:
-        chosen = chosen_rows(counts["rows"], settings.max_transfer, settings.seed)
-        _write_pieces(path, (answered(piece, "transfer", answers) for piece in _rows_at(every, chosen)))
-        counts |= {"rows": len(chosen), "left_out": counts["rows"] - len(chosen)}
+        places = chosen_rows(counts["rows"], settings.max_transfer, settings.seed)
+        pieces = (rows for rows, _ in at(places, read_chunks(every)))
+        _write_pieces(path, (answered(piece, "transfer", answers) for piece in pieces))
+        counts |= {"rows": len(places), "left_out": counts["rows"] - len(places)}
     every.unlink(missing_ok=True)
     return counts
 
@@ -148,16 +151,6 @@ def _write_pieces(path: Path, pieces: Iterator[pd.DataFrame]) -> None:
     with TableWriter(path) as table:
         for rows in pieces:
             table.write(rows["sample_id"], **{name: rows[name] for name in rows if name != "sample_id"})
-
-
-def _rows_at(path: Path, places) -> Iterator[pd.DataFrame]:
-    """The rows of a table at these places, which are sorted."""
-    first = 0
-    for rows in read_chunks(path):
-        own = places[(places >= first) & (places < first + len(rows))] - first
-        if len(own):
-            yield rows.iloc[own]
-        first += len(rows)
 
 
 class TaughtTexts:
@@ -200,12 +193,3 @@ def is_number(text: str) -> bool:
 def texts_of(frame: pd.DataFrame) -> list[str]:
     """All texts of a table, second texts after the first."""
     return [text for column in ("text", "text_pair") if column in frame for text in frame[column]]
-
-
-def truncated(frame: pd.DataFrame, tokenizer, max_length: int) -> int:
-    """How many rows are longer than max_length tokens, and so will be cut."""
-    if frame.empty:
-        return 0
-    pairs = frame["text_pair"].tolist() if "text_pair" in frame else None
-    encoding = tokenizer(frame["text"].tolist(), pairs, return_length=True, verbose=False)
-    return sum(length > max_length for length in encoding["length"])

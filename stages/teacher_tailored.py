@@ -1,8 +1,11 @@
 """Make an arm's teacher: the warm one, or one trained further, tailored to this student, or several."""
 
-import numpy as np
+from collections.abc import Callable
 
-from lgtm.arms.shared.lesson import Targets
+import numpy as np
+import pandas as pd
+
+from lgtm.arms.shared.lesson import WARM, Targets
 from lgtm.arms.shared.settings import ArmSettings
 from lgtm.demands import require_what_is_asked
 from lgtm.inputs import digest
@@ -11,13 +14,17 @@ from lgtm.params import ARMS, load_params
 from lgtm.seconds import timed
 from stages.artifacts import (
     TAUGHT,
+    TEXTS,
+    TableWriter,
+    at,
     cell,
-    read_roles,
+    count_rows,
     require_rows_of,
+    role_chunks,
+    role_path,
     trial_folder,
     write_cost,
     write_json,
-    write_table,
 )
 from stages.lesson import Lesson
 
@@ -49,32 +56,38 @@ def teach(arm: str, lesson: Lesson) -> None:
 
 
 def write_targets(arm: str, settings: ArmSettings, lesson: Lesson) -> None:
-    """Write what a student is taught to lesson.out: targets.parquet, a row per sample, and how in summary.json."""
+    """Write what a student is taught to lesson.out: targets.parquet, a row per sample, and how in summary.json.
+
+    Logits that are the warm teacher's own are not copied: summary.json says in which table they stand, as `warm`.
+    """
     targets = ARMS[arm].teach(settings, lesson)
-    roles = targets.roles or TAUGHT
-    sample_id = read_roles(roles, ["sample_id", "label"])["sample_id"]
-    rows = np.arange(len(sample_id)) if targets.kept is None else targets.kept
-    columns = {}
-    if targets.logits is not None:
-        columns["logits"] = targets.logits[rows]
-        if targets.weights is not None:
-            columns["weight"] = targets.weights.astype(np.float32)[rows]
-        if lesson.params.distill.hidden_weight and targets.hidden:
-            columns["hidden"] = hidden_states(lesson, targets, roles)[rows]
-    write_table(lesson.out / "targets.parquet", sample_id.iloc[rows].reset_index(drop=True), row=rows, **columns)
-    write_json(
-        lesson.out / "summary.json",
-        {"roles": roles, "rows": targets.rows, "longer": targets.longer, "steps": targets.steps},
-    )
+    roles, warm = targets.roles or TAUGHT, targets.logits is WARM
+    every = sum(count_rows(role_path(role)) for role in roles)
+    kept = np.arange(every) if targets.kept is None else targets.kept
+    columns = {} if warm or targets.logits is None else {"logits": targets.logits}
+    if targets.weights is not None:
+        columns["weight"] = targets.weights.astype(np.float32)
+    matched = lesson.params.distill.hidden_weight and targets.hidden and targets.logits is not None
+    states = hidden_states(lesson, targets) if matched else None
+    with TableWriter(lesson.out / "targets.parquet") as table:
+        for rows, places in at(kept, role_chunks(roles, ["sample_id", *TEXTS] if matched else ["sample_id"])):
+            part = {name: values[places] for name, values in columns.items()}
+            hidden = {"hidden": states(rows)} if matched else {}
+            table.write(rows["sample_id"], row=places, **part, **hidden)
+    how = {"roles": roles, "rows": targets.rows, "longer": targets.longer, "steps": targets.steps}
+    write_json(lesson.out / "summary.json", how | {"warm": str(lesson.teacher / "targets.parquet") if warm else None})
 
 
-def hidden_states(lesson: Lesson, targets: Targets, roles: tuple[str, ...]) -> np.ndarray:
-    """The teacher's last layer at the first position, for every row of these roles."""
+def hidden_states(lesson: Lesson, targets: Targets) -> Callable[[pd.DataFrame], np.ndarray]:
+    """What gives the teacher's last layer at the first position for rows with texts; the arm bears the cost."""
+    from lgtm.networks.training import predict
     from stages.teachers import Teacher
 
     (network,) = (targets.teacher or Teacher(lesson.teacher)).networks
-    before = network.passes.total()["forward"]
-    hidden = network.predict(roles, lesson.params.distill.batch_size, hidden=True)[1]
-    after = network.passes.total()
-    lesson.bear({"teacher": after | {"forward": after["forward"] - before, "backward": 0}})
-    return hidden
+
+    def states(rows: pd.DataFrame) -> np.ndarray:
+        hidden = predict(network.model, network.encode_frame(rows), lesson.params.distill.batch_size, hidden=True)[1]
+        lesson.bear({"teacher": network.passes.total() | {"forward": len(rows), "backward": 0}})
+        return hidden
+
+    return states

@@ -17,7 +17,7 @@ import benchmarks
 from benchmarks import directions, influence, memory, online, quality, stages, table, training, workspace
 from lgtm.errors import UserError
 from lgtm.params import load_params
-from stages.artifacts import cell, role_path
+from stages.artifacts import cell, role_path, write_cost
 
 
 @pytest.fixture(scope="module")
@@ -60,16 +60,22 @@ def test_influence_fails_where_not_every_sample_is_scored():
         influence.in_turns(ways, rounds=1, samples=4)
 
 
-def test_memory_is_measured_of_stages_that_go_through_every_row():
-    peaks = memory.peak_memory(30)
-    assert list(peaks) == list(memory.STAGES)
-    assert min(peaks.values()) > 100
+def test_memory_is_measured_of_stages_that_go_through_every_row(monkeypatch, capsys):
+    monkeypatch.setattr(memory, "STEPS", 3)
+    measured = memory.measure(30)
+    assert list(measured) == list(memory.STAGES)
+    assert min(stage.peak for stage in measured.values()) > 100
+    more = {name: memory.Measured(stage.peak + 1, 0.0) for name, stage in measured.items()}
+    memory.print_table([30, 30 + 2**20], [measured, more])
+    *_, last = capsys.readouterr().out.splitlines()
+    goal = measured["distill"].peak + (memory.GOAL - 30) / 2**20
+    assert last.startswith("| distill |") and last.endswith(f"| 1 | {goal:.0f} |")
 
 
 def test_memory_fails_where_a_stage_fails(monkeypatch):
     monkeypatch.setattr(memory, "CARD", memory.CARD | {"metrics": ["fluency"]})
     with pytest.raises(UserError, match=r"prepare ended with status 1 and said: error: tasks/made/task.yaml: metrics"):
-        memory.peak_memory(4)
+        memory.measure(4)
 
 
 @pytest.mark.parametrize(
@@ -77,6 +83,7 @@ def test_memory_fails_where_a_stage_fails(monkeypatch):
     [
         ("transfer", "prepare kept 2 rows that are not the 3 in order"),
         ("targets", "targets.parquet: 4 rows that are not train's and transfer's in order"),
+        ("kd", "kd/teacher/targets.parquet: 4 rows that are not train's and transfer's in order"),
         ("influence", "influence.parquet: 4 rows that are not train's and transfer's in order"),
         ("scores", "not finite, or all zero"),
     ],
@@ -87,6 +94,7 @@ def test_memory_fails_where_a_row_was_not_gone_through(tmp_path, lost, said):
         "transfer": role_path("transfer"),
         "train": role_path("train"),
         "targets": cell(memory.SEED, "teacher") / "targets.parquet",
+        "kd": cell(memory.SEED, "kd", "teacher") / "targets.parquet",
         "influence": cell(memory.SEED, "influence") / "influence.parquet",
     }
     for name, path in tables.items():
@@ -97,6 +105,20 @@ def test_memory_fails_where_a_row_was_not_gone_through(tmp_path, lost, said):
         pd.DataFrame({"sample_id": own, "influence": scores}).to_parquet(tmp_path / path)
     with pytest.raises(UserError, match=said):
         memory.require_rows(tmp_path, 3)
+
+
+def test_memory_fails_where_a_step_was_not_taken(tmp_path):
+    (tmp_path / "params.yaml").write_text("distill: {batch_size: 64}")
+    for role, rows in (("train", 70), ("transfer", 10)):
+        path = tmp_path / role_path(role)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pd.DataFrame({"sample_id": range(rows)}).to_parquet(path)
+    student = tmp_path / cell(memory.SEED, "kd", "student")
+    write_cost(student, student={"forward": 0, "backward": 500 * 80, "weights": 1})
+    memory.require_steps(tmp_path)
+    write_cost(student, student={"forward": 0, "backward": 500 * 80 - 16, "weights": 1})
+    with pytest.raises(UserError, match="distill: 39984 samples came back through the student, not the 40000 of 1000"):
+        memory.require_steps(tmp_path)
 
 
 @pytest.fixture

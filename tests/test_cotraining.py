@@ -290,7 +290,7 @@ def test_the_direction_comes_from_the_feedback_set_and_dropout_is_off_in_it():
         return companion._differentiate(outputs, batch, adamw(pair.student))[1]
 
     torch.testing.assert_close(tangents(), tangents())
-    rows = {tuple(ids) for ids in pair.feedback.encoding["input_ids"]}
+    rows = {tuple(item["input_ids"]) for item in pair.feedback}
     assert {tuple(row[row != 0].tolist()) for row in seen[0]} == rows
     assert all(torch.equal(ids, batch["input_ids"]) for ids in seen[1:3])
 

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from lgtm.influence.identity import distillation_influence
 from lgtm.networks.losses import DistillationLoss, HiddenMatching, LabelLoss, TailoringLoss
+from lgtm.networks.storage import DiskTable
 
 ROWS, CLASSES = 12, 3
 
@@ -33,6 +34,25 @@ def test_distillation_looks_up_its_rows_and_mixes_the_labels():
     expected = (1 - mix) * soft + mix * F.cross_entropy(logits, batch["labels"])
     found = DistillationLoss(teacher, temperature, mix)(outputs(logits), batch)
     torch.testing.assert_close(found, expected)
+
+
+def test_a_table_on_disk_teaches_what_one_in_memory_does_also_when_its_teacher_moves():
+    teacher, hidden, weights = random(ROWS, CLASSES, seed=0), random(ROWS, 4, seed=1).half(), torch.rand(ROWS)
+    batch, moved = batch_of([5, 2, 9]), batch_of([9, 5])
+    said = outputs(random(3, CLASSES, seed=2), [random(3, 2, 6, seed=3)])
+    new = outputs(random(2, CLASSES, seed=4), [random(2, 2, 4, seed=5)])
+    found = []
+    for table in (torch.clone, lambda rows: DiskTable([rows.numpy()])):
+        logits, states = table(teacher), table(hidden)
+        torch.manual_seed(0)
+        loss = HiddenMatching(DistillationLoss(logits, 2.0, 0.3, weights), states, student_width=6, weight=0.5)
+        found.append([loss(said, batch)])
+        loss.retarget(moved["index"], new)
+        found[-1].append(loss(said, batch))
+        assert torch.equal(logits[moved["index"]], new.logits)
+        assert torch.equal(states[moved["index"]], new.hidden_states[-1][:, 0].half())
+    assert found[0] == found[1]
+    assert found[0][0] != found[0][1]
 
 
 def test_distillation_from_oneself_is_zero_and_has_no_gradient():

@@ -140,6 +140,18 @@ def test_met_before_is_met_and_nothing_else():
     met = Met(pd.Series(["a", "b"]))
     met.add(pd.Series(["c", "a"]))
     assert met.of(pd.Series(["c", "d", "a", "b", ""])).tolist() == [True, False, True, True, False]
+    assert Met(pd.Series(dtype=object)).of(pd.Series(["a"])).tolist() == [False]
+
+
+def test_what_was_met_some_at_a_time_is_what_a_set_has_in_few_runs():
+    rng, met, known = np.random.default_rng(0), Met(pd.Series(dtype=object)), set()
+    for _ in range(100):
+        texts = [str(number) for number in rng.integers(2000, size=rng.integers(1, 30))]
+        assert met.of(pd.Series(texts)).tolist() == [text in known for text in texts]
+        met.add(pd.Series(texts))
+        known |= set(texts)
+    assert len(met.runs) < 12
+    assert all(len(run) > len(after) for run, after in zip(met.runs, met.runs[1:], strict=False))
 
 
 @pytest.mark.parametrize("size", [1, 3, 4, 100])

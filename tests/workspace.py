@@ -107,7 +107,7 @@ def write_targets(folder: Path, logits: np.ndarray, longer: float = 1.0, **colum
     rows = np.arange(TAUGHT_ROWS)
     ids = read_roles(TAUGHT)["sample_id"]
     write_table(folder / "targets.parquet", ids, row=rows, logits=as_float(logits), **columns)
-    write_json(folder / "summary.json", {"roles": TAUGHT, "rows": None, "longer": longer, "steps": None})
+    write_json(folder / "summary.json", {"roles": TAUGHT, "rows": None, "longer": longer, "steps": None, "warm": None})
     write_json(folder / "trials.json", {"": ""})
     write_cost(folder)
 

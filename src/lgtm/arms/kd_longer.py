@@ -1,6 +1,6 @@
 """Plain distillation for longer: what `kd` makes of the compute that another arm takes."""
 
-from lgtm.arms.shared.lesson import Lesson, Targets
+from lgtm.arms.shared.lesson import WARM, Lesson, Targets
 from lgtm.arms.shared.settings import ArmSettings
 from lgtm.values import Factor
 
@@ -13,4 +13,4 @@ class Settings(ArmSettings):
 
 def teach(settings: Settings, lesson: Lesson) -> Targets:
     """The warm teacher's own logits, for longer."""
-    return Targets(lesson.warm_logits, longer=settings.epochs_factor)
+    return Targets(WARM, longer=settings.epochs_factor)

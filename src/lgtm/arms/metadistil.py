@@ -1,6 +1,6 @@
 """MetaDistil: the teacher learns from its student's loss on held-out data alone (Zhou et al., ACL 2022)."""
 
-from lgtm.arms.shared.lesson import CoTraining, InfluenceTerm, Lesson, Targets
+from lgtm.arms.shared.lesson import WARM, CoTraining, InfluenceTerm, Lesson, Targets
 from lgtm.arms.shared.settings import ArmSettings
 from lgtm.values import Factor
 
@@ -15,7 +15,7 @@ class Settings(ArmSettings):
 
 def teach(settings: Settings, lesson: Lesson) -> Targets:
     """The warm teacher's logits, to start from."""
-    return Targets(lesson.warm_logits)
+    return Targets(WARM)
 
 
 def co_training(settings: Settings) -> CoTraining:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from lgtm.arms.shared.lesson import CoTraining, InfluenceTerm, Lesson, Targets
+from lgtm.arms.shared.lesson import WARM, CoTraining, InfluenceTerm, Lesson, Targets
 from lgtm.arms.shared.settings import ArmSettings
 from lgtm.values import Factor, Weight
 
@@ -23,7 +23,7 @@ class Settings(ArmSettings):
 
 def teach(settings: Settings, lesson: Lesson) -> Targets:
     """The warm teacher's logits, to start from."""
-    return Targets(lesson.warm_logits)
+    return Targets(WARM)
 
 
 def co_training(settings: Settings) -> CoTraining:

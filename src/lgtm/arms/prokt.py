@@ -1,6 +1,6 @@
 """ProKT: the teacher learns on while it is held near its student (Shi et al., 2021)."""
 
-from lgtm.arms.shared.lesson import CoTraining, Lesson, Targets
+from lgtm.arms.shared.lesson import WARM, CoTraining, Lesson, Targets
 from lgtm.arms.shared.settings import ArmSettings
 from lgtm.values import Factor, Weight
 
@@ -16,7 +16,7 @@ class Settings(ArmSettings):
 
 def teach(settings: Settings, lesson: Lesson) -> Targets:
     """The warm teacher's logits, to start from."""
-    return Targets(lesson.warm_logits)
+    return Targets(WARM)
 
 
 def co_training(settings: Settings) -> CoTraining:

@@ -40,18 +40,31 @@ def text_hashes(texts: Iterable[str]) -> np.ndarray:
 
 
 class Met:
-    """Texts that were met before, as hashes: 8 bytes a text, and a false one hardly ever."""
+    """Texts that were met before, as hashes: 8 bytes a text, and a false one hardly ever.
+
+    In sorted runs, each longer than the next: N texts, some at a time, take N log N steps in all.
+    """
 
     def __init__(self, keys: pd.Series):
-        self.hashes = np.unique(text_hashes(keys))
+        self.runs: list[np.ndarray] = []
+        self.add(keys)
 
     def of(self, keys: pd.Series) -> np.ndarray:
         """Which of these were met before: N booleans."""
-        return np.isin(text_hashes(keys), self.hashes)
+        hashes = text_hashes(keys)
+        found = np.zeros(len(hashes), bool)
+        for run in self.runs:
+            found |= run.take(np.searchsorted(run, hashes), mode="clip") == hashes
+        return found
 
     def add(self, keys: pd.Series) -> None:
         """Meet these."""
-        self.hashes = np.union1d(self.hashes, text_hashes(keys))
+        if len(keys):
+            self.runs.append(np.unique(text_hashes(keys)))
+        while len(self.runs) > 1 and len(self.runs[-1]) >= len(self.runs[-2]):
+            both = np.concatenate([self.runs.pop(), self.runs.pop()])
+            both.sort(kind="stable")  # which merges what is sorted
+            self.runs.append(both)
 
 
 def near_duplicates(roles: dict[str, pd.DataFrame]) -> dict[str, int]:

@@ -1,19 +1,22 @@
-"""Texts as token batches: tokenised once, bucketed by length, padded per batch."""
+"""Texts as token batches: tokenised once, kept on disk, bucketed by length, padded per batch."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from functools import partial
-from itertools import pairwise
+from itertools import chain, pairwise
 
+import numpy as np
 import pandas as pd
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
-from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
+from transformers import BatchEncoding, DataCollatorWithPadding, PreTrainedTokenizerBase
 
 from lgtm.networks.parallel import own_part
+from lgtm.networks.storage import DiskArray
 
+AT_ONCE = 1024  # texts that are tokenised together: as the tokenizer's own encodings they take 143 bytes a token
 # What these say of a text depends on the padding behind it, attention mask or not: theirs is always up to max_length.
 READS_PADDING = {"convbert", "fnet", "mobilebert", "nystromformer"}
 # So many batches at most are sorted together: as many as a small set has, and few enough that in a large one a text
@@ -24,37 +27,71 @@ SORTED_TOGETHER = 100
 class EncodedTexts(Dataset):
     """A table of texts, tokenised and truncated to max_length tokens.
 
-    frame: columns text, [text_pair], [label]. kind: the network's model_type. Items carry `index`, the row's position
-    in the frame, those of a part too. What has no label can only be predicted.
+    texts: columns text, [text_pair], [label]; or such tables one after another, so that the texts need not be in memory
+    at once. kind: the network's model_type. Tokens are on disk, 4 bytes each (and 1 more for a token's type), and a row
+    is 32 bytes in memory. Items carry `index`, the row's position in the whole, those of a part too. What has no label
+    can only be predicted.
     """
 
     def __init__(
-        self, frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, max_length: int, kind: str | None = None
+        self,
+        texts: pd.DataFrame | Iterable[pd.DataFrame],
+        tokenizer: PreTrainedTokenizerBase,
+        max_length: int,
+        kind: str | None = None,
     ):
-        texts = frame["text"].tolist()
-        pairs = frame["text_pair"].tolist() if "text_pair" in frame else None
-        self.encoding = tokenizer(texts, pairs, truncation=True, max_length=max_length)
-        self.labels = frame["label"].tolist() if "label" in frame else None
-        self.index = list(range(len(frame)))
-        self.lengths = [len(ids) for ids in self.encoding["input_ids"]]
+        # Without padding nothing is masked, so the mask is left to the padding of a batch.
+        how = {"truncation": True, "max_length": max_length, "return_attention_mask": False}
+        self.tokens: dict[str, DiskArray] = {}
+        lengths, labels = [], []
+        for frame in [texts] if isinstance(texts, pd.DataFrame) else texts:
+            lengths += [self._keep(encoding) for encoding in tokenised(frame, tokenizer, **how)]
+            if "label" in frame:
+                labels.append(frame["label"].to_numpy(np.int64))
+        self.labels = np.concatenate(labels) if labels else None
+        self.lengths = np.concatenate(lengths)
+        self.starts = self.lengths.cumsum() - self.lengths
+        self.index = np.arange(len(self.lengths))
         always = {"padding": "max_length", "max_length": max_length} if kind in READS_PADDING else {}
         self.collate = DataCollatorWithPadding(tokenizer, **always)
+
+    def _keep(self, encoding: BatchEncoding) -> np.ndarray:
+        """Put the tokens of some rows, and what else there is of each, behind the others; returns the rows' lengths."""
+        for name, rows in encoding.items():
+            kind = np.uint8 if name == "token_type_ids" else np.int32
+            self.tokens.setdefault(name, DiskArray(kind)).append(np.fromiter(chain.from_iterable(rows), kind))
+        return np.array([len(ids) for ids in encoding["input_ids"]])
 
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def __getitem__(self, index: int) -> dict:
-        item = {name: values[index] for name, values in self.encoding.items()} | {"index": self.index[index]}
-        return item if self.labels is None else item | {"labels": self.labels[index]}
+    def __getitem__(self, row: int) -> dict:
+        first, count = int(self.starts[row]), int(self.lengths[row])
+        item = {name: tokens.read(first, count).tolist() for name, tokens in self.tokens.items()}
+        item["index"] = int(self.index[row])
+        return item if self.labels is None else item | {"labels": int(self.labels[row])}
 
     def take(self, rows: Sequence[int]) -> "EncodedTexts":
-        """Some rows, without tokenising them again."""
-        part = copy(self)
-        part.encoding = {name: [values[row] for row in rows] for name, values in self.encoding.items()}
-        part.labels = self.labels and [self.labels[row] for row in rows]
-        part.index = [self.index[row] for row in rows]
-        part.lengths = [self.lengths[row] for row in rows]
+        """Some rows, without tokenising them again; their tokens stay where they are."""
+        part, rows = copy(self), np.asarray(rows, np.intp)
+        part.starts, part.lengths, part.index = self.starts[rows], self.lengths[rows], self.index[rows]
+        part.labels = None if self.labels is None else self.labels[rows]
         return part
+
+
+def tokenised(frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, **how) -> Iterator[BatchEncoding]:
+    """What the tokenizer makes of a table's texts, or pairs of texts, AT_ONCE rows at a time; how: its arguments."""
+    for first in range(0, len(frame), AT_ONCE):
+        rows = frame.iloc[first : first + AT_ONCE]
+        pairs = rows["text_pair"].tolist() if "text_pair" in rows else None
+        yield tokenizer(rows["text"].tolist(), pairs, **how)
+
+
+def count_truncated(frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, max_length: int) -> int:
+    """How many rows of a table of texts are longer than max_length tokens, and so will be cut."""
+    # Not cut to see whether they are: a tokenizer that has once cut is saved as one that does.
+    encodings = tokenised(frame, tokenizer, return_length=True, return_attention_mask=False, verbose=False)
+    return sum(length > max_length for encoding in encodings for length in encoding["length"])
 
 
 def training_batches(data: EncodedTexts, batch_size: int, generator: torch.Generator) -> DataLoader:
@@ -74,21 +111,20 @@ class ByLength(Sampler[int]):
     """
 
     def __init__(self, lengths: Sequence[int], batch_size: int, generator: torch.Generator):
-        self.lengths, self.batch_size, self.generator = lengths, batch_size, generator
+        self.lengths, self.batch_size, self.generator = np.asarray(lengths), batch_size, generator
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     def __iter__(self) -> Iterator[int]:
-        rows, full = torch.randperm(len(self), generator=self.generator).tolist(), len(self) // self.batch_size
+        rows, full = torch.randperm(len(self), generator=self.generator).numpy(), len(self) // self.batch_size
         windows = max(1, math.ceil(full / SORTED_TOGETHER))
         # The last window has what is left over too.
         ends = [self.batch_size * (full * window // windows) for window in range(windows)] + [len(self)]
-        ordered = [
-            row for start, end in pairwise(ends) for row in sorted(rows[start:end], key=self.lengths.__getitem__)
-        ]
+        for start, end in pairwise(ends):
+            rows[start:end] = rows[start:end][np.argsort(self.lengths[rows[start:end]], kind="stable")]
         for batch in [*torch.randperm(full, generator=self.generator).tolist(), full]:
-            yield from ordered[batch * self.batch_size : (batch + 1) * self.batch_size]
+            yield from rows[batch * self.batch_size : (batch + 1) * self.batch_size].tolist()
 
 
 def ordered_batches(
@@ -101,6 +137,6 @@ def ordered_batches(
         yield {name: value.to(device) for name, value in batch.items()}
 
 
-def by_length(data: EncodedTexts) -> list[int]:
+def by_length(data: EncodedTexts) -> np.ndarray:
     """Rows from long to short, so that batches carry little padding and a lack of memory shows at once."""
-    return sorted(range(len(data)), key=lambda row: -data.lengths[row])
+    return np.argsort(-data.lengths, kind="stable")

@@ -1,13 +1,18 @@
 """The losses of the training loop: labels, distillation, tailoring.
 
 Each is a module called as `loss(outputs, batch)` with a transformers output and a batch that carries `labels` and
-`index`, the position of its samples in the table of rows; teacher outputs are looked up by that index. Every loss is a
-mean over the batch. Logits are N × C, one row per sample. A row without a label (−100, what torch's cross-entropy
+`index`, the position of its samples in the table of rows; teacher outputs are looked up by that index. Tables of all
+rows, a tensor or a DiskTable, stay on the CPU, whatever the device: of N × C numbers only the batch's move. Every loss
+is a mean over the batch. Logits are N × C, one row per sample. A row without a label (−100, what torch's cross-entropy
 ignores) has no part in a loss with labels, but counts in the mean.
 """
 
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from lgtm.networks.storage import DiskTable
+
+Table = Tensor | DiskTable  # N × width, or N; on the CPU
 
 
 def inputs_of(batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -37,22 +42,22 @@ class DistillationLoss(Loss):
     """
 
     def __init__(
-        self, teacher_logits: Tensor, temperature: float, hard_label_weight: float, weights: Tensor | None = None
+        self, teacher_logits: Table, temperature: float, hard_label_weight: float, weights: Tensor | None = None
     ):
         super().__init__()
-        self.register_buffer("teacher_logits", teacher_logits)
-        self.register_buffer("weights", weights)
+        self.teacher_logits = teacher_logits
+        self.weights = weights
         self.temperature = temperature
         self.hard_label_weight = hard_label_weight
 
     def retarget(self, index: Tensor, outputs) -> None:
         """Put a moving teacher's outputs in place of what it said of these rows before."""
-        self.teacher_logits[index] = outputs.logits.detach()
+        _put(self.teacher_logits, index, outputs.logits)
 
     def forward(self, outputs, batch) -> Tensor:
         """Scalar loss of a batch."""
         temperature, mix = self.temperature, self.hard_label_weight
-        teacher = self.teacher_logits[batch["index"]]
+        teacher = _of(self.teacher_logits, batch)
         soft = _kl(teacher, outputs.logits, temperature)
         hard = F.cross_entropy(outputs.logits, batch["labels"], reduction="none")
         return _mean((1 - mix) * soft + mix * hard, self.weights, batch)
@@ -66,22 +71,22 @@ class HiddenMatching(Loss):
 
     needs_hidden = True
 
-    def __init__(self, loss: Loss, teacher_hidden: Tensor, student_width: int, weight: float):
+    def __init__(self, loss: Loss, teacher_hidden: Table, student_width: int, weight: float):
         super().__init__()
         self.loss = loss
-        self.register_buffer("teacher_hidden", teacher_hidden)
+        self.teacher_hidden = teacher_hidden
         self.projection = nn.Linear(student_width, teacher_hidden.shape[1], bias=False)
         self.weight = weight
 
     def retarget(self, index: Tensor, outputs) -> None:
         """Put a moving teacher's outputs in place of what it said of these rows before."""
         self.loss.retarget(index, outputs)
-        self.teacher_hidden[index] = outputs.hidden_states[-1][:, 0].detach().to(self.teacher_hidden.dtype)
+        _put(self.teacher_hidden, index, outputs.hidden_states[-1][:, 0])
 
     def forward(self, outputs, batch) -> Tensor:
         """Scalar loss of a batch; the outputs have to carry hidden states."""
         student = F.normalize(self.projection(outputs.hidden_states[-1][:, 0].float()), dim=-1)
-        teacher = F.normalize(self.teacher_hidden[batch["index"]].float(), dim=-1)
+        teacher = F.normalize(_of(self.teacher_hidden, batch).float(), dim=-1)
         return self.loss(outputs, batch) + self.weight * (student - teacher).square().sum(-1).mean()
 
 
@@ -99,9 +104,9 @@ class TailoringLoss(Loss):
 
     def __init__(
         self,
-        warm_logits: Tensor,
-        student_logits: Tensor,
-        tangents: Tensor,
+        warm_logits: Table,
+        student_logits: Table,
+        tangents: Table,
         *,
         anchor: str,
         student_weight: float,
@@ -111,10 +116,10 @@ class TailoringLoss(Loss):
         weights: Tensor | None = None,
     ):
         super().__init__()
-        self.register_buffer("warm_logits", warm_logits)
-        self.register_buffer("student_logits", student_logits)
-        self.register_buffer("tangents", tangents)
-        self.register_buffer("weights", weights)
+        self.warm_logits = warm_logits
+        self.student_logits = student_logits
+        self.tangents = tangents
+        self.weights = weights
         self.anchor = anchor
         self.student_weight = student_weight
         self.influence_weight = influence_weight
@@ -123,16 +128,16 @@ class TailoringLoss(Loss):
 
     def forward(self, outputs, batch) -> Tensor:
         """Scalar loss of a batch."""
-        index, logits, temperature = batch["index"], outputs.logits, self.temperature
+        logits, temperature = outputs.logits, self.temperature
         if self.anchor == "labels":
             anchor = F.cross_entropy(logits, batch["labels"], reduction="none")
         else:
-            anchor = _kl(logits, self.warm_logits[index], temperature)
+            anchor = _kl(logits, _of(self.warm_logits, batch), temperature)
         loss = _mean(anchor, self.weights, batch)
         if self.student_weight:
-            loss = loss + self.student_weight * _kl(logits, self.student_logits[index], temperature).mean()
+            loss = loss + self.student_weight * _kl(logits, _of(self.student_logits, batch), temperature).mean()
         teacher = (logits / temperature).softmax(-1)
-        influence = -(1 - self.hard_label_weight) * temperature * (teacher * self.tangents[index]).sum(-1)
+        influence = -(1 - self.hard_label_weight) * temperature * (teacher * _of(self.tangents, batch)).sum(-1)
         return loss - self.influence_weight * influence.mean()
 
 
@@ -159,4 +164,14 @@ def _kl(logits: Tensor, other: Tensor, temperature: float = 1.0) -> Tensor:
 
 def _mean(losses: Tensor, weights: Tensor | None, batch: dict[str, Tensor]) -> Tensor:
     """The batch's mean of its samples' losses, weighted where there are weights (N)."""
-    return losses.mean() if weights is None else (weights[batch["index"]] * losses).mean()
+    return losses.mean() if weights is None else (_of(weights, batch) * losses).mean()
+
+
+def _of(table: Table, batch: dict[str, Tensor]) -> Tensor:
+    """The batch's rows of a table, on the batch's device."""
+    return table[batch["index"].cpu()].to(batch["labels"].device)
+
+
+def _put(table: Table, index: Tensor, values: Tensor) -> None:
+    """Put new values in place of a table's rows."""
+    table[index.cpu()] = values.detach().cpu().to(table.dtype)

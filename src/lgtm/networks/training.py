@@ -139,7 +139,7 @@ def fit(
         # After that, which draws as any pass over data does: the steps are the same with and without it.
         set_seed(own_seed(seed))
         for step, batch in enumerate(endless(batches), start=1):
-            batch = {name: value.to(descent.accelerator.device) for name, value in batch.items()}
+            batch = on_device(batch, descent.accelerator.device)
             model.train()
             losses.append(descent.step(_shares(model, loss, batch, tokens_at_once, companion, optimizer)))
             progress.update()
@@ -157,6 +157,11 @@ def fit(
     model.load_state_dict(choice.weights)
     descent.finish()
     return choice.kept
+
+
+def on_device(batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """The batch on a device, but for `index`: what it looks up is on the CPU, and to ask a device for it is to wait."""
+    return {name: value if name == "index" else value.to(device) for name, value in batch.items()}
 
 
 def _shares(

@@ -44,7 +44,7 @@ def _require_sense(data: EncodedTexts, together: np.ndarray, alone: np.ndarray, 
     if not np.isfinite(together).all():
         raise UserError(f"{field}: the network's logits are not finite on the task's texts")
     distance = np.abs(alone[0] - alone[1]).max()
-    if distance == 0 and data.encoding["input_ids"][0] != data.encoding["input_ids"][1]:
+    if distance == 0 and data[0]["input_ids"] != data[1]["input_ids"]:
         raise UserError(f"{field}: the network says the same of different texts on this machine")
     if np.abs(together - alone).max() > TOLERANCE * distance:
         raise UserError(f"{field}: what the network says of a text depends on the padding that its batch brings")

@@ -73,7 +73,7 @@ class CoTeacher:
     def __call__(self, outputs, batch: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> None:
         """One step of the teacher, then what it says of the batch as the student's targets."""
         method, index, labels = self.method, batch["index"], batch["labels"]
-        inputs = inputs_of(_to(index.device, self.train.collate([self.train[row] for row in index.tolist()])))
+        inputs = inputs_of(_to(labels.device, self.train.collate([self.train[row] for row in index.tolist()])))
         inputs["output_hidden_states"] = self.loss.needs_hidden
         self.teacher.train()
         said = self.teacher(**inputs)

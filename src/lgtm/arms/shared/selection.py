@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field, SerializeAsAny
 from scipy.special import log_softmax, softmax
 
-from lgtm.arms.shared.lesson import Lesson, Targets
+from lgtm.arms.shared.lesson import WARM, Lesson, Targets
 from lgtm.arms.shared.settings import ArmSettings
 
 
@@ -34,7 +34,7 @@ class Budget(ArmSettings):
 def taught_within(budget: Budget, lesson: Lesson, scores: np.ndarray) -> Targets:
     """The warm teacher's logits, on the rows of the highest scores (N) alone."""
     classes = lesson.warm_logits.argmax(-1) if budget.balanced else np.zeros(len(scores), dtype=int)
-    return Targets(lesson.warm_logits, kept=highest(scores, budget.keep, classes), steps=budget.steps)
+    return Targets(WARM, kept=highest(scores, budget.keep, classes), steps=budget.steps)
 
 
 def highest(scores: np.ndarray, keep: float | int, classes: np.ndarray) -> np.ndarray:
