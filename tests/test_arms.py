@@ -267,6 +267,13 @@ def test_weights_are_bounded_have_mean_one_and_do_not_depend_on_the_unit():
     assert np.allclose(bounded_weights(np.zeros(5), 3.0), 1)
 
 
+def test_weights_where_all_samples_hurt_far_beyond_their_spread_are_numbers():
+    influence = np.linspace(-2.67e-4, -2.64e-4, 9, dtype=np.float32)  # of a tiny run: 290 deviations below zero
+    weights = bounded_weights(influence, 2.0)
+    assert weights.mean() == pytest.approx(1)
+    assert (np.diff(weights) > 0).all()
+
+
 def test_a_sample_of_weight_two_counts_as_two_samples():
     teacher, student = torch.randn(2, 3), torch.randn(2, 3)
     labels = torch.tensor([0, 2])

@@ -269,7 +269,7 @@ def test_a_batch_in_parts_makes_the_step_of_the_whole(data, selection):
     """Its mean counts every row alike, though of 16 rows, 7 at once, the last part has 2."""
     models = [without_dropout(), without_dropout()]
     whole, parted = (shapes_of(model) for model in models)
-    tokens = 7 * max(data.lengths)
+    tokens = 7 * int(data.lengths.max())
     curves = [
         run(data, selection, model=model, batch_size=24, epochs=2, keep="last", how={"tokens_at_once": limit})[2]
         for model, limit in zip(models, (None, tokens), strict=True)
