@@ -141,7 +141,7 @@ def keep_best(scores: dict[str, dict[str, float]], out: Path) -> None:
 
 def rows_of(teacher: Path, student: Network) -> EncodedTexts:
     """The rows that a teacher's targets are of, in their order. Raises UserError where the roles have no such rows."""
-    roles, places = read_json(teacher / "summary.json", "roles")["roles"], places_of(teacher)
+    places, roles = places_of(teacher), read_json(teacher / "summary.json", "roles")["roles"]
     rows = student.encode_frame(rows for rows, _ in at(places, role_chunks(roles, TEXTS)))
     if len(rows) < len(places):
         path = teacher / "targets.parquet"
