@@ -8,9 +8,9 @@ from lgtm.networks.pairs import PairCard, load_pair, require_trainable
 from lgtm.params import CO_TRAINED, Params, load_params
 
 
-def load_settings() -> tuple[Params, TaskCard, PairCard]:
+def load_settings(path: Path | str = "params.yaml") -> tuple[Params, TaskCard, PairCard]:
     """All that a user sets: params.yaml and the two cards that it names. Raises UserError at the first problem."""
-    params = load_params()
+    params = load_params(path)
     card, pair = load_card(Path("tasks") / params.task), load_pair(params.pair)
     require_what_is_asked(pair, params)
     return params, card, pair

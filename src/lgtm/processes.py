@@ -40,7 +40,7 @@ def count() -> int:
 
 def is_main() -> bool:
     """Whether this process is the one that writes."""
-    return int(os.environ.get("RANK", 0)) == 0
+    return count() == 1 or int(os.environ.get("RANK", 0)) == 0
 
 
 def by_main(write: Callable[..., None]) -> Callable[..., None]:

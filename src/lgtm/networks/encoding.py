@@ -107,7 +107,8 @@ class ByLength(Sampler[int]):
     """Every row once, in an order that makes batches of rows of similar length when it is cut.
 
     Rows are shuffled, sorted in windows of up to SORTED_TOGETHER batches, rows of one length in random order, and cut;
-    then the batches are shuffled. One that is not full is the last one, and has the longest rows of its window.
+    then the batches are shuffled. One that is not full is the last one, and has rows of another length each time: a row
+    in it weighs more than others.
     """
 
     def __init__(self, lengths: Sequence[int], batch_size: int, generator: torch.Generator):
@@ -123,6 +124,9 @@ class ByLength(Sampler[int]):
         ends = [self.batch_size * (full * window // windows) for window in range(windows)] + [len(self)]
         for start, end in pairwise(ends):
             rows[start:end] = rows[start:end][np.argsort(self.lengths[rows[start:end]], kind="stable")]
+        left, slots = len(self) - self.batch_size * full, full - ends[-2] // self.batch_size + 1
+        place = ends[-2] + self.batch_size * int(torch.randint(slots, (), generator=self.generator))
+        rows = np.concatenate([rows[:place], rows[place + left :], rows[place : place + left]])
         for batch in [*torch.randperm(full, generator=self.generator).tolist(), full]:
             yield from rows[batch * self.batch_size : (batch + 1) * self.batch_size].tolist()
 

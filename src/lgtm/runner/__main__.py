@@ -38,6 +38,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.remote and not options.scheduler:
         parser.error("--remote goes with --scheduler")
+    if options.name is not None and options.targets:
+        parser.error("--name keeps a run of all stages, not of targets")
     try:
         alone(lambda: run(**vars(options)))
     except UserError as error:
@@ -90,12 +92,12 @@ def run(
     """Run the cells with these settings, and keep them as this experiment. Raises UserError where one fails."""
     from lgtm.runner.experiment import change, keep, require_free
 
-    if name:
+    if name is not None:
         require_free(name)
     if changes:
         change(changes)
     run_graph(targets, jobs, scheduler, remote)
-    if name:
+    if name is not None:
         keep(name)
 
 

@@ -7,11 +7,14 @@ from pathlib import Path
 
 from dvc.exceptions import InvalidArgumentError
 from dvc.repo import Repo
+from dvc.repo.experiments.refs import ExpRefInfo
+from dvc.repo.experiments.utils import check_ref_format
 from dvc.utils.hydra import apply_overrides
 
+from lgtm.demands import load_settings
 from lgtm.errors import UserError, one_line
 from lgtm.params import load_params
-from lgtm.runner.graph import dvc_errors
+from lgtm.runner.graph import Graph, dvc_errors
 
 PARAMS = Path("params.yaml")
 
@@ -19,8 +22,8 @@ PARAMS = Path("params.yaml")
 def change(settings: Sequence[str]) -> None:
     """Write settings into params.yaml as `dvc exp run -S` does, and leave them there.
 
-    Raises UserError, and writes nothing, for what -S does not take, a key that params.yaml has not or a value that it
-    does not take.
+    Raises UserError, and writes nothing, for what -S does not take, a key that params.yaml has not, a value that it
+    does not take, or a card that is not there.
     """
     load_params(PARAMS)
     with tempfile.TemporaryDirectory(dir=".") as folder:
@@ -30,20 +33,31 @@ def change(settings: Sequence[str]) -> None:
         except InvalidArgumentError as error:
             raise UserError(f"-S {' '.join(settings)}: {one_line(error.__cause__ or error)}") from error
         try:
-            load_params(changed)
+            load_settings(changed)
         except UserError as error:
-            raise UserError(f"-S{str(error).removeprefix(str(changed))}") from error
+            raise UserError(f"-S: {str(error).removeprefix(f'{changed}: ')}") from error
         changed.replace(PARAMS)
 
 
 def require_free(name: str) -> None:
-    """Raise UserError where an experiment of this commit has the name: it would be lost."""
+    """Raise UserError where DVC takes no such name, or an experiment of this commit has it: it would be lost."""
+    if not name:
+        raise UserError("--name: should be the name of an experiment (found '')")
     with dvc_errors(), Repo() as repo:
-        if any(name == taken for taken, _ in repo.experiments.ls().get(repo.scm.get_rev(), [])):
+        commit = repo.scm.get_rev()
+        check_ref_format(repo.scm, ExpRefInfo(commit, name))
+        if any(name == taken for taken, _ in repo.experiments.ls().get(commit, [])):
             raise UserError(f"--name {name}: there is an experiment of this name; dvc exp remove {name} forgets it")
 
 
 def keep(name: str) -> None:
-    """Keep the folder as it is, settings and results, as a DVC experiment; raises UserError where DVC cannot."""
+    """Keep the folder as it is, settings and results, as a DVC experiment; raises UserError where DVC cannot.
+
+    DVC commits every stage by force: what is not up to date would stand in dvc.lock, and in the run-cache for good, as
+    made of the settings, code and files of now. So that is an error too.
+    """
+    graph = Graph()
+    if stale := sorted(graph.changed(graph.stages)):
+        raise UserError(f"--name {name}: not kept: {stale[0]} is out of date, files have changed; run it again")
     with dvc_errors(), Repo() as repo:
         repo.experiments.save(name=name)
