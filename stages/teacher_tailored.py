@@ -64,6 +64,8 @@ def write_targets(arm: str, settings: ArmSettings, lesson: Lesson) -> None:
     roles, warm = targets.roles or TAUGHT, targets.logits is WARM
     every = sum(count_rows(role_path(role)) for role in roles)
     kept = np.arange(every) if targets.kept is None else targets.kept
+    if (np.diff(kept) <= 0).any():  # they are looked up in tables that are read once, from their beginning on
+        raise ValueError(f"{arm}: the places of the rows that are kept have to rise")
     columns = {} if warm or targets.logits is None else {"logits": targets.logits}
     if targets.weights is not None:
         columns["weight"] = targets.weights.astype(np.float32)

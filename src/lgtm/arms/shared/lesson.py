@@ -14,10 +14,10 @@ class Targets:
     """What a student is taught: logits, and the teacher where the arm made a new one.
 
     logits: N × C; or WARM, of which no copy is written; or None for labels alone.
-    roles: whose rows these are, one after another; None for the lesson's. kept: places of the rows that are taught,
-    None for all of them. weights: of the samples in the student's loss (N, mean 1); None for all alike. hidden: whether
-    one network said all of it, whose hidden states may be matched too. rows: how many distill's epochs go through, None
-    for the rows that are taught; longer: a factor of that time; steps: of the optimizer, in its place.
+    roles: whose rows these are, one after another; None for the lesson's. kept: places of the rows that are taught, in
+    rising order; None for all of them. weights: of the samples in the student's loss (N, mean 1); None for all alike.
+    hidden: whether one network said all of it, whose hidden states may be matched too. rows: how many distill's epochs
+    go through, None for the rows that are taught; longer: a factor of that time; steps: of the optimizer, in its place.
     """
 
     logits: np.ndarray | Literal["warm"] | None
