@@ -6,7 +6,8 @@
 Work is counted as the report's section Cost counts it: 2 · weights · tokens operations a forward pass, twice that a
 backward one (Kaplan et al., 2020), attention's own share left out. A core's rate is measured first, on a BERT of six
 layers of width 384 with random weights, forward and in training; a GPU's is its peak times --utilisation, an
-assumption, because none was at hand. Ends in an error where a measured pass did not go through its tokens.
+assumption, because none was at hand: training at the peak of bf16, and what is asked of a network at that of fp32, as
+the stages do. Ends in an error where a measured pass did not go through its tokens.
 """
 
 import argparse
@@ -105,17 +106,20 @@ def main() -> None:
     add("--retrain-epochs", 1, "of the tailored teacher over all rows")
     add("--distill-epochs", 1, "over all rows")
     add("--influence-passes", 1.1, "forward passes of the student a row")
-    parser.add_argument("--gpu", default="H100 SXM, bf16", help="its name")
-    add("--peak", 989e12, "of the GPU, operations a second, from its sheet")
-    add("--utilisation", 0.35, "of the peak, assumed")
+    parser.add_argument("--gpu", default="H100 SXM", help="its name")
+    add("--peak", 989e12, "of the GPU in bf16, operations a second, from its sheet")
+    add("--peak-fp32", 67e12, "the same in fp32")
+    add("--utilisation", 0.35, "of the peaks, assumed")
     add("--core-price", 0.05, "dollars an hour, assumed")
     add("--gpu-price", 3.0, "dollars an hour, assumed")
     options = vars(parser.parse_args())
-    gpu = options["peak"] * options["utilisation"]
+    if wrong := [name for name, value in options.items() if isinstance(value, float) and not 0 < value < 1e20]:
+        raise UserError(f"--{wrong[0].replace('_', '-')}: should be a number above 0 (found {options[wrong[0]]:g})")
+    training_rate, forward_rate = (options[peak] * options["utilisation"] for peak in ("peak", "peak_fp32"))
     forward, training = measured()
     machines = [
         Machine("a core, measured", forward, training, options["core_price"]),
-        Machine(f"{options['gpu']}, assumed", gpu, gpu, options["gpu_price"]),
+        Machine(f"{options['gpu']}, assumed", forward_rate, training_rate, options["gpu_price"]),
     ]
     size = Size(**{name: options[name] for name in Size.__dataclass_fields__})
     print(f"a core: {forward / 1e9:.1f} · 10⁹ operations a second forward, {training / 1e9:.1f} in training")
@@ -148,7 +152,7 @@ def _bytes(size: float) -> str:
 
 
 def measured(tokens: int = 64) -> tuple[float, float]:
-    """Operations a second of this machine's device, forward and in training, in the process's own time.
+    """Operations a second of a core of this machine, forward and in training, in the process's own time.
 
     Raises UserError where a pass did not go through all rows.
     """

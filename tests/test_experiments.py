@@ -23,6 +23,7 @@ def project(tmp_path_factory):
     project("git", "remote", "add", "origin", str(place / "remote.git"))
     project("dvc", "remote", "add", "--default", "shared", str(place / "remote"))
     project(*COMMIT, "settings and remotes")
+    project("git", "push", "--quiet", "origin", "HEAD")
     return project
 
 
@@ -70,13 +71,30 @@ def test_a_name_that_is_taken_ends_in_one_line_before_anything_runs(project, mon
         experiment.require_free("taken")
 
 
+@pytest.mark.parametrize("name", ["", "two words", "a..b"])
+def test_a_name_that_git_does_not_take_is_told_before_anything_runs(project, monkeypatch, name):
+    monkeypatch.chdir(project.root)
+    with pytest.raises(UserError, match="name"):
+        experiment.require_free(name)
+
+
+def test_nothing_is_kept_of_what_has_not_run_with_the_settings_and_files_of_now(project, tmp_path, monkeypatch):
+    other = Project.clone(project, tmp_path / "other")
+    monkeypatch.chdir(other.root)
+    with pytest.raises(UserError, match=r"^--name none: not kept: .* is out of date"):
+        experiment.keep("none")
+    assert (other("git", "status", "--short"), other("dvc", "exp", "list")) == ("", "")
+
+
 @pytest.mark.parametrize(
     "setting, words",
     [
         ("distill.temperatur=5", "distill.temperatur=5: .*override .distill.temperatur."),
-        ("distill.temperature=-5", "-S: distill.temperature: input should be greater than 0 .found -5"),
+        ("distill.temperature=-5", "-S: distill.temperature: input should be greater than or equal to 0.01 .found -5"),
         ("seeds=[1", "seeds=.1: "),
         ("distill", " distill: .*distill"),
+        ("seeds=range(1,3)", "range"),
+        ("task=nowhere", "-S: .*nowhere"),
     ],
 )
 def test_a_setting_that_is_none_ends_in_one_line_and_is_not_written(project, monkeypatch, setting, words):

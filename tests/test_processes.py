@@ -324,6 +324,14 @@ def test_what_is_no_number_of_processes_is_told(monkeypatch, said):
         processes.asked()
 
 
+def test_a_rank_alone_makes_no_process_that_writes_nothing(monkeypatch):
+    monkeypatch.setenv("RANK", "3")  # as a scheduler of jobs may export it
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    assert processes.is_main()
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert not processes.is_main()
+
+
 def test_a_stage_with_nothing_to_share_runs_by_itself(monkeypatch):
     ran = []
     monkeypatch.setenv("LGTM_PROCESSES", "2")

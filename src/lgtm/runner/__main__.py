@@ -90,8 +90,10 @@ def run(
     name: str | None,
 ) -> None:
     """Run the cells with these settings, and keep them as this experiment. Raises UserError where one fails."""
+    from lgtm import processes
     from lgtm.runner.experiment import change, keep, require_free
 
+    processes.asked()
     if name is not None:
         require_free(name)
     if changes:

@@ -10,6 +10,7 @@ from dvc.repo import Repo
 from dvc.repo.experiments.refs import ExpRefInfo
 from dvc.repo.experiments.utils import check_ref_format
 from dvc.utils.hydra import apply_overrides
+from ruamel.yaml.error import YAMLError
 
 from lgtm.demands import load_settings
 from lgtm.errors import UserError, one_line
@@ -30,7 +31,7 @@ def change(settings: Sequence[str]) -> None:
         changed = Path(shutil.copy(PARAMS, folder))
         try:
             apply_overrides(changed, list(settings))
-        except InvalidArgumentError as error:
+        except (InvalidArgumentError, YAMLError) as error:  # the second where a value, such as range(1,3), is no YAML
             raise UserError(f"-S {' '.join(settings)}: {one_line(error.__cause__ or error)}") from error
         try:
             load_settings(changed)
