@@ -42,7 +42,16 @@ TASKS = {
     "mrpc": ("mrpc", "test", PAIR, ["not_equivalent", "equivalent"], 80),
     "sst2": ("sst2", "validation", SINGLE, ["negative", "positive"], 32),
 }
-STAGES = ("prepare", "teacher_warmup", "student_warmup", "teacher_tailored", "distill", "evaluate_warmup", "evaluate")
+STAGES = (
+    "prepare",
+    "teacher_warmup",
+    "student_warmup",
+    "influence",
+    "teacher_tailored",
+    "distill",
+    "evaluate_warmup",
+    "evaluate",
+)
 OURS = {"teacher": "teacher", "student": "kd"}
 
 
