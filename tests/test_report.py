@@ -72,7 +72,8 @@ def write_workspace(
         | {"read": transfer, "rows": transfer},
     }
     write_json(root / DATA / "summary.json", summary)
-    write_json(root / DATA / "task.json", {"labels": ["bad", "good"], "metrics": list(metrics), "majority": 1})
+    task = {"labels": ["bad", "good"], "metrics": list(metrics), "majority": 1, "max_length": 8}
+    write_json(root / DATA / "task.json", task)
 
     write_evaluation(root, _results(random, seeds, arms, parts, metrics), metrics[0])
 
