@@ -189,5 +189,5 @@ def test_mistakes_end_in_one_line(project):
     (project.root / "dvc.yml").rename(project.root / "dvc.yaml")
     project.edit({"distill.temperature": -1.0})
     output = project(*RUNNER, check=False)
-    assert "distill.temperature: input should be greater than 0 (found -1.0)" in output.replace("\n", " ")
+    assert "distill.temperature: input should be greater than or equal to 0.01 (found -1.0)" in output.replace("\n", " ")
     project.edit({"distill.temperature": 2.0})
