@@ -155,7 +155,7 @@ def error_of(output: str) -> str:
 def test_mistakes_end_in_one_line_and_leave_the_report(project):
     results = (project.root / "reports/results.md").read_bytes()
     project.edit({"distill.temperature": -1.0})
-    message = "error: params.yaml: distill.temperature: input should be greater than 0 (found -1.0)"
+    message = "error: params.yaml: distill.temperature: input should be greater than or equal to 0.01 (found -1.0)"
     assert error_of(project("dvc", "repro", check=False)) == message
     project.edit({"distill.temperature": 2.0})
 
