@@ -32,6 +32,11 @@ from lgtm.networks.pooling import heed_pooling, set_pooling
 # few rows (Mosbach et al., 2021).
 TRAINER = [(5e-5, 3, 0.0), (2e-5, 3, 0.0), (5e-5, 20, 0.1)]
 BATCH = 16
+# Of TrainingArguments: nothing is saved, logged or shown.
+QUIET = {
+    "save_strategy": "no", "logging_strategy": "no", "report_to": [], "disable_tqdm": True,
+    "dataloader_pin_memory": False,
+}  # fmt: skip
 DISTILLED_EPOCHS, DISTILLED_RATE = 10, 1e-4  # the rate of sentence-transformers' own example of model distillation
 
 
@@ -106,12 +111,8 @@ def trainer(folder: Path, roles: Roles, seed: int) -> np.ndarray:
                 warmup_steps=round(warmup * steps),
                 per_device_train_batch_size=BATCH,
                 per_device_eval_batch_size=64,
-                save_strategy="no",
-                logging_strategy="no",
-                report_to=[],
-                disable_tqdm=True,
-                dataloader_pin_memory=False,
                 seed=seed,
+                **QUIET,
             )
             run = Trainer(model, arguments, train_dataset=tables["train"], data_collator=tables["train"].data.collate)
             run.train()

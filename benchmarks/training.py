@@ -44,7 +44,7 @@ from transformers import (
     get_scheduler,
 )
 
-from benchmarks.baselines import Plain
+from benchmarks.baselines import QUIET, Plain
 from lgtm.config import read_yaml
 from lgtm.data.demo import GeneratorSettings, generate
 from lgtm.errors import UserError
@@ -252,12 +252,8 @@ def trainer(task: Task, turn: Turn) -> Run:
             learning_rate=RATE,
             num_train_epochs=task.settings.epochs,
             per_device_train_batch_size=task.settings.batch_size,
-            save_strategy="no",
-            logging_strategy="no",
-            report_to=[],
-            disable_tqdm=True,
-            dataloader_pin_memory=False,
             seed=SEED,
+            **QUIET,
         )
         done = Trainer(
             run.model,
