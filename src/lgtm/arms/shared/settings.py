@@ -30,9 +30,7 @@ class ArmSettings(Strict):
 def number_or_list(value: Any) -> Any:
     """A weight, or a list of weights to choose from that has 0 in it: so that tailoring can decline."""
     values = value if isinstance(value, list) else [value]
-    if any(
-        isinstance(each, bool) or not isinstance(each, (int, float)) or not 0 <= each <= HIGHEST for each in values
-    ):
+    if any(isinstance(each, bool) or not isinstance(each, (int, float)) or not 0 <= each <= HIGHEST for each in values):
         raise ValueError(f"should be a number from 0 to {HIGHEST}, or a list of such to choose from")
     if isinstance(value, list) and (0 not in value or len(set(value)) < max(len(value), 2)):
         raise ValueError("a list to choose from needs 0, which declines, and other numbers, each once")
