@@ -6,7 +6,7 @@ PYTHONPATH=src python -m lgtm.runner --jobs 4
 import argparse
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from lgtm.config import read_yaml
 from lgtm.errors import UserError
+from lgtm.handover import require_project
 
 SHOWN = 6  # names of cells in a line
 WAITING = 1000  # threads, each of which waits for a cell, at most
@@ -43,7 +44,7 @@ def main() -> None:
     try:
         alone(lambda: run(**vars(options)))
     except UserError as error:
-        sys.exit(f"error: {error}")
+        sys.exit("\n".join(f"error: {line}" for line in error.lines))
     except KeyboardInterrupt:
         sys.exit("stopped; what is done is kept: run again to go on")
 
@@ -57,8 +58,7 @@ def positive(text: str) -> int:
 
 def alone(work: Callable[[], None]) -> None:
     """Do the work unless it is done in this folder already. Raises UserError then, and where this is no project."""
-    if not Path("dvc.yaml").is_file():
-        raise UserError(f"{Path.cwd()}: no dvc.yaml here; run it in the project's folder")
+    require_project()
     lock = Path(".locks/runner.lock")
     try:
         lock.parent.mkdir(exist_ok=True)
@@ -76,9 +76,9 @@ def require_cards() -> None:
     params = read_yaml("params.yaml")
     task, pair = (str(params.get(name)) for name in ("task", "pair"))
     if not Path("tasks", task, "task.yaml").is_file() or not Path("pairs", f"{pair}.yaml").is_file():
-        from lgtm.demands import load_settings
+        from lgtm.checks.project import require_settings
 
-        load_settings()
+        require_settings()
 
 
 def run(
@@ -105,6 +105,7 @@ def run(
 
 def run_graph(targets: list[str], jobs: int | None, scheduler: str | None, remote: str | None) -> None:
     """Run the cells, so many at a time. Raises UserError where one fails."""
+    from lgtm.runner.beforehand import Beforehand
     from lgtm.runner.cluster import Apart, Shared, dask_cluster
     from lgtm.runner.graph import Graph
     from lgtm.runner.jobs import default_jobs
@@ -126,7 +127,13 @@ def run_graph(targets: list[str], jobs: int | None, scheduler: str | None, remot
             places = at_a_time = (lambda: jobs) if jobs else default_jobs()
             work = lambda name: run_cell(warm, name)  # noqa: E731
         view = stack.enter_context(View(list(graph.stages), at_a_time))
-        progress = run_cells(graph, lambda name: pool.submit(work, name), places, view)
+        look = Beforehand(at_a_time, here=not scheduler, say=view.say)
+
+        def submit(name: str) -> Future:
+            look(name)
+            return pool.submit(work, name)
+
+        progress = run_cells(graph, submit, places, view)
         view.conclude(progress)
     if progress.failed:
         names = ", ".join(outcome.name for outcome in progress.failed)

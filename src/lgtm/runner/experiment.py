@@ -26,18 +26,24 @@ def change(settings: Sequence[str]) -> None:
     Raises UserError, and writes nothing, for what -S does not take, a key that params.yaml has not, a value that it
     does not take, or a card that is not there.
     """
-    load_params(PARAMS)
     with tempfile.TemporaryDirectory(dir=".") as folder:
-        changed = Path(shutil.copy(PARAMS, folder))
-        try:
-            apply_overrides(changed, list(settings))
-        except (InvalidArgumentError, YAMLError) as error:  # the second where a value, such as range(1,3), is no YAML
-            raise UserError(f"-S {' '.join(settings)}: {one_line(error.__cause__ or error)}") from error
+        changed = overridden(settings, Path(folder))
         try:
             load_settings(changed)
         except UserError as error:
             raise UserError(f"-S: {str(error).removeprefix(f'{changed}: ')}") from error
         changed.replace(PARAMS)
+
+
+def overridden(settings: Sequence[str], folder: Path) -> Path:
+    """A copy of params.yaml in the folder, with these settings. Raises UserError for what -S does not take."""
+    load_params(PARAMS)
+    changed = Path(shutil.copy(PARAMS, folder))
+    try:
+        apply_overrides(changed, list(settings))
+    except (InvalidArgumentError, YAMLError) as error:  # the second where a value, such as range(1,3), is no YAML
+        raise UserError(f"-S {' '.join(settings)}: {one_line(error.__cause__ or error)}") from error
+    return changed
 
 
 def require_free(name: str) -> None:
