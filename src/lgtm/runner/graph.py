@@ -24,6 +24,7 @@ from dvc.stage.serialize import to_lockfile
 from dvc_data.hashfile.hash_info import HashInfo
 
 from lgtm.errors import UserError, one_line
+from lgtm.runner.cache import hashed_cache
 from lgtm.runner.lockfile import Entry, LockFile
 from lgtm.runner.once import one_look, read_yaml_once
 
@@ -62,7 +63,8 @@ class Graph:
         UserError where it fails.
         """
         stage = self.stages[name]
-        with dvc_errors(), self.repo.lock, self.repo.scm_context(autostage=False, quiet=True):
+        quiet = self.repo.scm_context(autostage=False, quiet=True)
+        with dvc_errors(), self.repo.lock, quiet, hashed_cache(self.repo):
             if not stage.reproduce():
                 return None
             if isinstance(stage, PipelineStage):
@@ -89,7 +91,7 @@ class Graph:
     def fetch(self, name: str, entry: Entry, remote: str | None) -> None:
         """Get the outputs that a cell has by its entry, from a DVC remote; None: the default one."""
         stage = self.stages[name]
-        with dvc_errors(), self.repo.lock:
+        with dvc_errors(), self.repo.lock, hashed_cache(self.repo):
             self.adopt(name, entry)
             self.repo.cloud.pull(self._objects(name, remote), remote=remote)
             stage.checkout(force=True)
