@@ -12,7 +12,6 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 repro: $(VENV)/.installed
 	@PYTHONPATH=src python -m lgtm.runner $(if $(JOBS),--jobs $(JOBS))
-	@cat reports/results.md
 
 test: $(VENV)/.installed
 	ruff check .

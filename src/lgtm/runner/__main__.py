@@ -9,14 +9,19 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
 from lgtm.config import read_yaml
-from lgtm.errors import UserError
+from lgtm.errors import UserError, visible
 from lgtm.handover import require_project
 
+if TYPE_CHECKING:
+    from lgtm.runner.schedule import Progress
+
 SHOWN = 6  # names of cells in a line
+REPORT = "report"  # the cell whose page has the recommendation
 WAITING = 1000  # threads, each of which waits for a cell, at most
 
 
@@ -45,6 +50,8 @@ def main() -> None:
         alone(lambda: run(**vars(options)))
     except UserError as error:
         sys.exit("\n".join(f"error: {line}" for line in error.lines))
+    except OSError as error:
+        sys.exit(f"error: {error.filename or Path.cwd()}: {error.strerror or error}; what is done is kept")
     except KeyboardInterrupt:
         sys.exit("stopped; what is done is kept: run again to go on")
 
@@ -107,6 +114,7 @@ def run_graph(targets: list[str], jobs: int | None, scheduler: str | None, remot
     """Run the cells, so many at a time. Raises UserError where one fails."""
     from lgtm.runner.beforehand import Beforehand
     from lgtm.runner.cluster import Apart, Shared, dask_cluster
+    from lgtm.runner.conclusion import conclusion
     from lgtm.runner.graph import Graph
     from lgtm.runner.jobs import default_jobs
     from lgtm.runner.local import run_cell
@@ -136,11 +144,24 @@ def run_graph(targets: list[str], jobs: int | None, scheduler: str | None, remot
         progress = run_cells(graph, submit, places, view)
         view.conclude(progress)
     if progress.failed:
-        names = ", ".join(outcome.name for outcome in progress.failed)
-        more = f" and {len(progress.left_out) - SHOWN} more" if len(progress.left_out) > SHOWN else ""
-        left_out = ", ".join(progress.left_out[:SHOWN]) or "nothing"
-        raise UserError(f"failed: {names}; left out for it: {left_out}{more}")
+        raise UserError(failed := which_failed(progress), [*reasons(progress), failed])
     graph.settle()
+    if REPORT in graph.stages:
+        print("\n".join(conclusion()))
+
+
+def which_failed(progress: "Progress") -> str:
+    """The cells that failed, and what was left out for them, in a line."""
+    names = ", ".join(outcome.name for outcome in progress.failed)
+    more = f" and {len(progress.left_out) - SHOWN} more" if len(progress.left_out) > SHOWN else ""
+    return f"failed: {names}; left out for it: {', '.join(progress.left_out[:SHOWN]) or 'nothing'}{more}"
+
+
+def reasons(progress: "Progress") -> list[str]:
+    """Why cells failed, a line each, once more at the end, where other cells have run since."""
+    told = [outcome for outcome in progress.failed if outcome is not progress.last]
+    lines = {outcome.name: outcome.failure.strip().splitlines() for outcome in told}
+    return [f"{name}: {visible(each[max(0, len(each) - 2)])}" for name, each in lines.items()]
 
 
 if __name__ == "__main__":

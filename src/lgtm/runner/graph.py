@@ -7,6 +7,7 @@ seconds a cell where there are a hundred. Here the first is read once, and many 
 import fcntl
 import json
 import os
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -24,6 +25,7 @@ from dvc.stage.serialize import to_lockfile
 from dvc_data.hashfile.hash_info import HashInfo
 
 from lgtm.errors import UserError, one_line
+from lgtm.handover import writing
 from lgtm.runner.cache import hashed_cache
 from lgtm.runner.lockfile import Entry, LockFile
 from lgtm.runner.once import one_look, read_yaml_once
@@ -102,7 +104,7 @@ class Graph:
 
     def record(self, entries: Mapping[str, Entry]) -> None:
         """Write cells' entries into dvc.lock, as `dvc repro` leaves it."""
-        with dvc_errors(), self.repo.lock:
+        with dvc_errors(), self.repo.lock, writing(self.lock_file.path):
             self.lock_file.record(entries)
 
     def settle(self) -> None:
@@ -155,11 +157,15 @@ def loaded() -> Graph:
 
 @contextmanager
 def dvc_errors() -> Iterator[None]:
-    """DVC's errors as ours: one line."""
+    """DVC's errors as ours: one line; those of a full disk too, which DVC lets through from its files and databases."""
     try:
         yield
     except DvcException as error:
         raise UserError(one_line(error)) from error
+    except OSError as error:
+        raise UserError(f"{error.filename or Path.cwd()}: {error.strerror or one_line(error)}") from error
+    except sqlite3.Error as error:
+        raise UserError(f"{Path('.dvc/tmp')}: {one_line(error)}") from error
 
 
 def _of_project(repo: Repo) -> list[PipelineStage]:
