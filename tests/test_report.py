@@ -65,7 +65,10 @@ def write_workspace(
     unlabelled.to_parquet(root / DATA / "transfer.parquet", index=False)
     rows = {"train": len(train), "feedback": 120, "selection": 150, "test": 1000}
     summary = {
-        "roles": {role: {"rows": number, "groups": number // 2} for role, number in rows.items()},
+        "roles": {
+            role: {"rows": number, "groups": number // 2, "classes": {"bad": number // 2, "good": number // 2}}
+            for role, number in rows.items()
+        },
         "crossing": {"groups": 0, "near_duplicates": {"test": 0, "selection": 0, "feedback": 0}},
         "label_noise": {"fraction": flips, "clean_roles": []},
         "transfer": dict.fromkeys(("empty", "in_other_role", "group_held_out", "duplicates", "left_out"), 0)
@@ -93,6 +96,7 @@ def write_workspace(
             influence=0.03 + 0.02 * random.standard_t(3, size=transfer), influence_label=0.0
         )
         pd.concat([scores, more]).to_parquet(root / cell(seed, "influence") / "influence.parquet")
+        write_json(root / cell(seed, "influence") / "summary.json", {"disagreement": 1e-4, "tolerance": 1e-2})
         write_json(root / VALIDATION / str(seed) / "validation.json", _validation(random, flips, transfer > 0))
         _curve(root, random, metrics[0], 0.91, 400, 10, seed, "teacher")
         _curve(root, random, metrics[0], MEANS["warmup"], 120, 3, seed, "student")
@@ -465,7 +469,7 @@ def test_one_seed_one_arm_no_flips(workspace):
     stage.main()
     metrics, summary, page = read_reports()
     assert metrics["arms"]["ce"]["accuracy"]["low"] is None
-    assert list(metrics["influence"]) == ["share_helpful"]
+    assert list(metrics["influence"]) == ["share_helpful", "checks"]
     assert list(summary) == ["of", "metric", "majority", "warm", "ce", "ship"]
     assert {path.name for path in stage.FIGURES.iterdir()} == FIGURES
     assert "nothing to compare" in page
