@@ -17,7 +17,7 @@ from tiny_project import ROOT
 
 from lgtm.checks import room
 from lgtm.checks.findings import Findings
-from lgtm.checks.preparation import few_rows, folds_asked
+from lgtm.checks.preparation import folds_asked
 from lgtm.checks.room import Network, cell_memory, disk, look_at_room
 from lgtm.params import Params
 
@@ -76,7 +76,7 @@ def test_a_project_in_which_all_is_well(whole):
         "longest 7; 0.0 % will be cut at 16",
         "memory: a cell about ",
         "disk: about ",
-        "caution: params.yaml: prepare.feedback: few rows of some classes in the role feedback: 'fine' 4",
+        "caution: Few feedback rows of some classes, which gives the influence its direction: `fine` 4.",
         "nothing that would fail was found",
     ):
         assert part in ended.said, ended.said
@@ -136,14 +136,6 @@ def test_settings_that_are_tried_are_not_written(whole):
 def test_outside_of_a_project(whole):
     (line,) = errors(checked(whole, Case("outside", (), without=("dvc.yaml",))))
     assert line.endswith("no dvc.yaml here; run it in the project's folder")
-
-
-def test_classes_with_few_rows_in_a_held_out_role():
-    roles = {role: {"rows": 40, "split": "train", "classes": {"a": 35, "b": 5}} for role in ("selection", "feedback")}
-    roles["test"] = {"rows": 4, "split": "test", "classes": {"a": 4, "b": 0}}
-    assert few_rows(roles) == ["task.yaml: test: few rows of some classes in the role test: 'a' 4, 'b' 0"]
-    roles["feedback"]["classes"] = {"a": 40, "b": 0}
-    assert few_rows(roles)[0] == "params.yaml: prepare.feedback: few rows of some classes in the role feedback: 'b' 0"
 
 
 def params(**changes) -> Params:

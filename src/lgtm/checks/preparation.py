@@ -16,10 +16,9 @@ from lgtm.data.tasks import TaskCard
 from lgtm.errors import UserError
 from lgtm.networks.pairs import Network, PairCard
 from lgtm.params import Params
+from lgtm.report.cautions import few_rows
 
 LINKED = ("tasks", "pairs", "checkpoints", ".dvc")  # what prepare reads
-HELD_OUT = ("selection", "feedback", "test")
-FEW_ROWS = 5  # of a class in a held-out role: fewer say next to nothing of it
 SOME = 10_000  # rows whose lengths are counted
 
 
@@ -57,19 +56,6 @@ def look_at_preparation(found: Findings, params: Params, card: TaskCard, pair: P
     _look_at_networks(found, prepare, params, card, pair, rows)
     if rows is not None:
         importlib.import_module("stages.artifacts").write_json(prepare.DATA / "summary.json", rows.summary)
-
-
-def few_rows(roles: dict[str, dict]) -> list[str]:
-    """A line for every class of which a held-out role has next to nothing. roles: of prepare's summary."""
-    lines = []
-    for role in HELD_OUT:
-        few = {name: rows for name, rows in roles[role]["classes"].items() if rows < FEW_ROWS}
-        if roles[role]["rows"] and few:
-            counted = ", ".join(f"{name!r} {rows}" for name, rows in list(few.items())[:FEW_ROWS])
-            more = f" and {len(few) - FEW_ROWS} more" if len(few) > FEW_ROWS else ""
-            of = f"params.yaml: prepare.{role}" if roles[role]["split"] == "train" else f"task.yaml: {role}"
-            lines.append(f"{of}: few rows of some classes in the role {role}: {counted}{more}")
-    return lines
 
 
 def _of_rows(rows) -> list[str]:
