@@ -5,7 +5,6 @@ seconds a cell where there are a hundred. Here the first is read once, and many 
 """
 
 import fcntl
-import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,9 +13,8 @@ from functools import cache
 from pathlib import Path
 
 import networkx as nx
-import psutil
 from dvc.exceptions import DvcException
-from dvc.lock import LockBase, make_lock
+from dvc.lock import LockBase
 from dvc.repo import Repo
 from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 from dvc.stage import PipelineStage
@@ -29,6 +27,7 @@ from lgtm.handover import writing
 from lgtm.runner.cache import hashed_cache
 from lgtm.runner.lockfile import Entry, LockFile
 from lgtm.runner.once import one_look, read_yaml_once
+from lgtm.runner.rwlock import forget_dead_locks
 
 
 class Graph:
@@ -43,7 +42,7 @@ class Graph:
             read_yaml_once()
             self.repo = Repo(_wait_for_lock=True)
             self.repo.lock = InLine(self.repo.lock, Path(self.repo.tmp_dir) / "in-line")
-            _forget_dead_locks(self.repo)
+            forget_dead_locks(self.repo)
             graph = get_active_graph(self.repo.index.graph)
             wanted = collect_stages(self.repo, targets) if targets else _of_project(self.repo)
             # In the order of `dvc repro`.
@@ -171,35 +170,3 @@ def dvc_errors() -> Iterator[None]:
 def _of_project(repo: Repo) -> list[PipelineStage]:
     """The stages of dvc.yaml, which `dvc repro` takes without a target and reads a second time."""
     return [stage for stage in repo.index.stages if isinstance(stage, PipelineStage)]
-
-
-def _forget_dead_locks(repo: Repo) -> None:
-    """Take what killed processes have left out of DVC's note of who reads and writes what: DVC would refuse to run.
-
-    It takes a process that has ended for alive until it is reaped, or where its number is another's now, and fails
-    where a kill has left half of the note.
-    """
-    note = Path(repo.tmp_dir) / "rwlock"
-    hardlink = repo.config["core"].get("hardlink_lock", False)
-    with repo.lock, make_lock(f"{note}.lock", tmp_dir=repo.tmp_dir, hardlink_lock=hardlink):
-        try:
-            held = json.loads(note.read_text())
-        except FileNotFoundError:
-            return
-        except ValueError:
-            note.unlink()
-            return
-        reads = {path: list(filter(_is_alive, readers)) for path, readers in held.get("read", {}).items()}
-        writes = {path: writer for path, writer in held.get("write", {}).items() if _is_alive(writer)}
-        note.write_text(json.dumps({"read": {path: who for path, who in reads.items() if who}, "write": writes}))
-
-
-def _is_alive(holder: dict) -> bool:
-    """Whether the process that DVC has noted still runs; a cell of the runner is a fork of a warm python."""
-    try:
-        process = psutil.Process(holder["pid"])
-        of_runner = "runner/cell.py" in holder["cmd"] or "runner/apart.py" in holder["cmd"]
-        other = of_runner and "lgtm.runner.warm" not in process.cmdline()
-        return process.status() != psutil.STATUS_ZOMBIE and not other
-    except psutil.NoSuchProcess:
-        return False
