@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from lgtm.checks.findings import Findings
-from lgtm.checks.preparation import look_at_preparation, thrown_away
 from lgtm.checks.room import SUMMARY, look_at_room, read_project
 from lgtm.checks.settings import look_at_settings
 from lgtm.config import read_yaml
@@ -16,6 +15,8 @@ def look(found: Findings, path: Path, *, jobs: int, gpu: bool) -> None:
 
     jobs: cells at a time; gpu: whether networks will lie on a GPU.
     """
+    from lgtm.checks.preparation import look_at_preparation, thrown_away  # imports the report's statistics
+
     params, card, pair = look_at_settings(found, path)
     if params:
         found.seen.append(f"settings: task {params.task}, pair {params.pair}, {_cells(params)}")

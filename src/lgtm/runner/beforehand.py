@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lgtm.checks.findings import Findings
-from lgtm.checks.project import look_at_prepared, require_settings
 from lgtm.runner.jobs import gpu_memory
 
 FIRST = "prepare"  # it reads the data and starts the networks, which is what `lgtm check` would do
@@ -23,6 +22,8 @@ class Beforehand:
 
     def __call__(self, name: str) -> None:
         """Look at what has not been looked at yet."""
+        from lgtm.checks.project import look_at_prepared, require_settings  # half a second, where there is work to do
+
         if not self.settings:
             require_settings()
             self.settings = True
