@@ -17,7 +17,8 @@ def test_a_process_is_who_wrote_the_note_if_it_was_there_then():
     assert is_alive(ME, time.time())
     assert is_alive(ME, psutil.Process().create_time())
     assert not is_alive(ME, psutil.Process().create_time() - 60)  # another had this number
-    assert not is_alive(ME | {"cmd": "src/lgtm/runner/cell.py prepare"}, time.time())  # which is a fork of a warm python
+    # A cell of the runner is a fork of a warm python, which this is not.
+    assert not is_alive(ME | {"cmd": "src/lgtm/runner/cell.py prepare"}, time.time())
     ended = subprocess.Popen(["true"])
     ended.wait()
     assert not is_alive({"pid": ended.pid, "cmd": "dvc repro"}, time.time())
