@@ -6,7 +6,7 @@ Clones the last commit three times into a temporary folder; -S as in benchmarks.
 The others are run side by side and plainly, with half of the kills each, at random moments, in turn of all that runs,
 of the driver alone, and of a cell alone; after each the run is started again. Work is what arms cost: weights times
 samples, forward and twice backward, counted in every process by a sitecustomize.py in the clone. Ends in an error where
-a lock differs, DVC finds anything left to do, there were too few kills, or more than a tenth of the work was done twice.
+a lock differs, DVC finds anything left to do, there were too few kills, or more than a tenth of the work is done twice.
 """
 
 import argparse
@@ -26,9 +26,10 @@ import psutil
 
 from benchmarks.side_by_side import RUNNER, clone, command
 from lgtm.errors import UserError
-from lgtm.resume import LEAST
+from lgtm.resume import LEAST, TIMES
 from lgtm.runner.jobs import count_cores
 
+OFTEN = (LEAST, TIMES)
 WAYS = ("side by side", "plain")
 KILLED = ("all", "driver", "cell")
 TWICE = 0.1  # of the work, at most
@@ -61,7 +62,7 @@ def count(cost):
 
 
 def keep(resume):
-    resume.LEAST = {every}
+    resume.LEAST, resume.TIMES = {every}
 
 
 class Finder(importlib.abc.MetaPathFinder):
@@ -93,11 +94,11 @@ def main() -> None:
         measure(clones, options.kills, options.seed, options.jobs)
 
 
-def measure(clones: dict[str, Path], kills: int, seed: int, jobs: int, *, twice: float = TWICE, every: float = LEAST):
+def measure(clones: dict[str, Path], kills: int, seed: int, jobs: int, *, twice: float = TWICE, every=OFTEN) -> None:
     """Run all three and print how they did. Raises UserError where they do not leave the same.
 
     clones: by way, and `left in peace`. twice: the share of the work that may be done twice. every: seconds between two
-    states of a cell.
+    states of a cell, and how many times as long as a state takes.
     """
     peace = Run(clones["left in peace"], jobs, every)
     lock = peace.to_the_end()
@@ -122,7 +123,7 @@ class Run:
 
     folder: Path
     jobs: int | None
-    every: float
+    every: tuple[float, float]
 
     def __post_init__(self) -> None:
         self.count = self.folder.parent / f"{self.folder.name}.count"

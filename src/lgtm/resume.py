@@ -8,7 +8,6 @@ other is removed unread. It goes when the cell has ended well. Outside a stage, 
 kept.
 """
 
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from lgtm import processes
 from lgtm.premises import Premises
 from lgtm.states import Kept, Tree, mapped, random_state, read, set_random_state, settle, whole, write
@@ -24,6 +25,7 @@ from lgtm.states import Kept, Tree, mapped, random_state, read, set_random_state
 FOLDER = Path(".resume")
 LEAST = 0.5  # seconds between two states
 TIMES = 20  # as long as a state took to write, at least, between two: so that keeping them costs a twentieth at most
+SHELLS = ("sh", "bash", "dash", "zsh", "fish")
 FORGOTTEN = 7 * 24 * 3600.0  # seconds until the state of a cell that nobody has run again goes
 
 
@@ -37,7 +39,7 @@ class Cell:
         self.waiting: dict[str, Tree] = {}  # results that are not written yet
         self.began, self.before = time.perf_counter(), 0.0
         self.written, self.took = self.began, 0.0
-        self.parent = os.getppid()
+        self.starter = _starter()
         _forget_old()
         if folder.is_dir():
             self.key = premises.digest()
@@ -94,7 +96,7 @@ class Cell:
 
     def leave(self) -> None:
         """The cell has ended well. Where whoever started it is gone, nobody takes its outputs: it will run again."""
-        if os.getppid() == self.parent:
+        if _starter() == self.starter:
             shutil.rmtree(self.folder, ignore_errors=True)
         else:
             self.flush()
@@ -244,6 +246,13 @@ def _within(place: Place | None) -> Iterator[None]:
         yield
     finally:
         _place.reset(outside)
+
+
+def _starter() -> int | None:
+    """The process that waits for this one: DVC, behind the shell that it may have put between."""
+    with suppress(psutil.Error):
+        parent = psutil.Process().parent()
+        return parent and (parent.ppid() if parent.name() in SHELLS else parent.pid)
 
 
 def _text(path: Path) -> str | None:
