@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 import torch
 import workspace
+from accelerate.state import AcceleratorState
 from bad import bench
 
 from lgtm import premises, resume, states
@@ -135,6 +136,7 @@ def live(home: Path, run: str, *, every: float = 0.0, dies: int | None = None, h
     done.write_bytes(b"")
 
     def begin() -> None:
+        AcceleratorState._reset_state(reset_partial_state=True)  # of another test in this process
         resume.LEAST, resume.TIMES = every, 0
         artifacts.CHUNK = 16
         file = done.open("ab", buffering=0)
@@ -444,6 +446,16 @@ def test_seconds_are_those_of_all_lives_but_for_what_was_lost(folder, monkeypatc
     again.find("1")
     now[0] = 110.0
     assert again.clock() == 48.0
+
+
+def test_random_numbers_after_a_result_are_as_if_it_had_been_made(folder):
+    after = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        with resume._within(resume.Place(resume.Cell(folder, Fixed()))):
+            made = resume.once(lambda: {"drawn": torch.rand(1), "times": len(after)})
+        after.append((made["drawn"].item(), made["times"], torch.rand(1).item()))
+    assert after[0] == after[1]
 
 
 def test_what_is_kept_stays_where_nobody_takes_the_outputs(folder, monkeypatch):
