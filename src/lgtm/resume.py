@@ -64,19 +64,8 @@ class Cell:
         return found
 
     def keep(self, unit: str, tree: Tree, **how: bool | tuple[str, ...]) -> None:
-        """Write a unit's state, and before it the results that wait; how: of Kept. A full disk ends the keeping."""
-        from safetensors import SafetensorError
-
-        began = time.perf_counter()
-        try:
-            if self.key or self._begin():
-                for ended in list(self.waiting):
-                    self._write_ended(ended, self.waiting.pop(ended))
-                write(self.folder, unit, Kept(tree, self.clock(), **how))
-        except (OSError, SafetensorError):
-            self._close()
-        self.written = time.perf_counter()
-        self.took = self.written - began
+        """Write a unit's state, and before it the results that wait; how: of Kept."""
+        self._write((unit, Kept(tree, self.clock(), **how)))
 
     def end(self, unit: str, tree: Tree) -> None:
         """Keep the result of a unit, which waits until it is time to write, in place of what was kept of its parts."""
@@ -90,9 +79,7 @@ class Cell:
     def flush(self) -> None:
         """Write the results that wait."""
         if self.waiting:
-            unit, tree = self.waiting.popitem()
-            self.keep(unit, tree, ended=True)
-            self._forget_parts(unit)
+            self._write()
 
     def leave(self) -> None:
         """The cell has ended well. Where whoever started it is gone, nobody takes its outputs: it will run again."""
@@ -101,13 +88,27 @@ class Cell:
         else:
             self.flush()
 
-    def _write_ended(self, unit: str, tree: Tree) -> None:
-        write(self.folder, unit, Kept(tree, self.clock(), ended=True))
-        self._forget_parts(unit)
-
-    def _forget_parts(self, unit: str) -> None:
+    def forget_parts(self, unit: str) -> None:
+        """Remove what is kept of the parts of a unit that has ended."""
         for path in self.folder.glob(f"{unit}.*"):
             path.unlink(missing_ok=True)
+
+    def _write(self, *running: tuple[str, Kept]) -> None:
+        """Write the results that wait, then these states. A full disk ends the keeping, and not the work."""
+        from safetensors import SafetensorError
+
+        began = time.perf_counter()
+        try:
+            if self.key or self._begin():
+                for unit in list(self.waiting):
+                    write(self.folder, unit, Kept(self.waiting.pop(unit), self.clock(), ended=True))
+                    self.forget_parts(unit)
+                for unit, state in running:
+                    write(self.folder, unit, state)
+        except (OSError, SafetensorError):
+            self._close()
+        self.written = time.perf_counter()
+        self.took = self.written - began
 
     def _begin(self) -> bool:
         """Make the folder; whether what the cell stands on is still what it was when it began."""
@@ -235,6 +236,7 @@ def once(work: Callable[[], Tree]) -> Tree:
         # A copy: it is written later, and who asked for it may change it until then.
         own.end(lambda: {"tree": mapped(tree, lambda tensor: tensor.clone()), "random": random_state()})
         return tree
+    place.cell.forget_parts(own.name)
     set_random_state(own.found["random"])
     return own.found["tree"]
 

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from lgtm import processes
@@ -21,7 +21,7 @@ from lgtm.resume import kept
 
 OWN = ("lgtm", "stages")
 INTERRUPTED = 128 + signal.SIGINT  # the exit status by which a shell knows of Ctrl-C
-SINGLE = ("prepare", "report", "selection")  # stages that have nothing to share among processes
+SINGLE = ("prepare", "report", "selection")  # stages that have nothing to share among processes, and nothing to keep
 
 
 def run() -> None:
@@ -110,7 +110,7 @@ def _in_processes(script: str, work: Callable[[], None]) -> None:
 
 def _run_kept(name: str, script: str, work: Callable[[], None], arguments: dict[str, int | str]) -> None:
     """Do the work, going on from where an earlier run of it was stopped. Raises UserError where its premises change."""
-    with kept(name, script, arguments):
+    with nullcontext() if script in SINGLE else kept(name, script, arguments):
         work()
         if changed := altered():
             raise UserError(f"{_shown(changed[0])}: changed while {script} ran with what it was before; run it again")
