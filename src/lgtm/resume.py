@@ -16,8 +16,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from lgtm import processes
 from lgtm.premises import Premises
 from lgtm.states import Kept, Tree, mapped, random_state, read, set_random_state, settle, whole, write
@@ -252,6 +250,8 @@ def _within(place: Place | None) -> Iterator[None]:
 
 def _starter() -> int | None:
     """The process that waits for this one: DVC, behind the shell that it may have put between."""
+    import psutil  # not where a stage starts: without its environment it has a line to say
+
     with suppress(psutil.Error):
         parent = psutil.Process().parent()
         return parent and (parent.ppid() if parent.name() in SHELLS else parent.pid)
