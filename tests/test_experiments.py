@@ -40,12 +40,27 @@ def experiments(project: Project) -> dict[str, dict]:
     return found
 
 
-def test_a_grid_over_hosts_comes_back_as_experiments(project, tmp_path):
+@pytest.fixture(scope="module")
+def shared(project):
+    """The same, run, committed and pushed to both remotes."""
     project(*RUNNER)
     project("git", "add", "--all")
     project(*COMMIT, "base")
     project("git", "push", "--quiet", "origin", "HEAD")
     project("dvc", "push", "--quiet", "--run-cache")
+    return project
+
+
+def test_a_clone_that_pulls_has_the_page_the_figures_and_the_student_and_runs_nothing(shared, tmp_path):
+    clone = Project.clone(shared, tmp_path / "clone")
+    clone("dvc", "pull", "--quiet")
+    for made in ("reports/results.md", "reports/metrics.json", "work/runs/1/kd/student/model.safetensors"):
+        assert (clone.root / made).read_bytes() == (shared.root / made).read_bytes()
+    assert clone.repro() == set()
+
+
+def test_a_grid_over_hosts_comes_back_as_experiments(shared, tmp_path):
+    project = shared
     for temperature in (1, 4):
         host = Project.clone(project, tmp_path / f"host-{temperature}")
         host("dvc", "pull", "--quiet", "--run-cache", "--allow-missing")
