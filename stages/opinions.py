@@ -9,7 +9,17 @@ import pyarrow.parquet as pq
 from scipy.special import softmax
 
 from lgtm.report.moved import measures, shift
-from stages.artifacts import TAUGHT, at, cell, chosen_teacher, existing, read_chunks, read_columns, read_matrices, read_role
+from stages.artifacts import (
+    TAUGHT,
+    at,
+    cell,
+    chosen_teacher,
+    existing,
+    read_chunks,
+    read_columns,
+    read_matrices,
+    read_role,
+)
 
 
 def read_rows() -> pd.DataFrame:

@@ -11,7 +11,7 @@ from lgtm.report.moved import summarise_moved
 from lgtm.report.names import WARMUP
 from lgtm.report.recommendation import recommend
 from stages import gathered, opinions, shown
-from stages.artifacts import REPORTS, read_summary, read_task, write_figures, write_json, writing
+from stages.artifacts import REPORTS, TAUGHT, read_summary, read_task, write_figures, write_json, writing
 from stages.traced import files_read
 
 FIGURES, VECTORS = REPORTS / "figures", REPORTS / "svg"
@@ -90,7 +90,7 @@ def main() -> None:
         metrics,
         official,
         labels=task["labels"],
-        rows=rows["role"].value_counts().to_dict(),
+        rows={role: int((rows["role"] == role).sum()) for role in TAUGHT},
         pictures=drawings,
         samples=shown.table(samples, texts, seeds, moved_by, task["labels"]),
         tested=shown.tested(said, [WARMUP, *arms], len(seeds), task["labels"]),

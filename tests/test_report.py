@@ -20,6 +20,7 @@ from lgtm.params import ARMS as ARMS_BY_NAME
 from lgtm.report import influence_plots, plots
 from lgtm.report import page as pages
 from lgtm.report.cautions import clean_feedback, differing, mixed_environments
+from lgtm.report.pictures import Picture
 from lgtm.report.recommendation import TO_LEARN
 from lgtm.report.scores import extremes, join_scores, rank_samples, share_helpful, subset_losses
 from lgtm.report.statistics import CORRELATION, SHARE, crossed_test, holm, interval, smallest_shown
@@ -42,10 +43,14 @@ from stages.gathered import read_predictions, read_results
 SEEDS, ARMS = [1, 2, 3], ["ce", "kd", "control", "tailored"]
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 MAJORITY = 0.52
+UNDRAWN = Picture(b"", b"", "", "", "", "")
 MEANS = {"warmup": 0.70, "ce": 0.74, "kd": 0.78, "control": 0.775, "tailored": 0.792} | dict.fromkeys(
     ("online", "dml", "pooled", "disagreeing", "crossfit", "kd_train"), 0.78
 )
-FIGURES = {"arms.png", "curves.png", "differences.png", "influence.png", "validation.png"}
+FIGURES = {
+    f"{name}.png"
+    for name in ("arms", "calibration", "confusion", "cost", "curves", "differences", "influence", "validation")
+}
 
 
 def write_workspace(
@@ -84,6 +89,7 @@ def write_workspace(
         write_json(root / cell(seed, arm, "student") / "cost.json", {"student": student})
     for seed in seeds:
         (root / cell(seed, "influence")).mkdir(parents=True)
+        _say(root, random, [*train["sample_id"], *unlabelled["sample_id"]], seed, arms)
         planted = train["label"] != train["true_label"]
         noise = random.standard_t(3, size=(2, len(train)))
         scores = train[["sample_id"]].assign(
@@ -92,7 +98,9 @@ def write_workspace(
         more = unlabelled[["sample_id"]].assign(
             influence=0.03 + 0.02 * random.standard_t(3, size=transfer), influence_label=0.0
         )
-        pd.concat([scores, more]).to_parquet(root / cell(seed, "influence") / "influence.parquet")
+        scores = pd.concat([scores, more], ignore_index=True)
+        scores = scores.assign(student_logits=list(random.normal(size=(len(scores), 2))))
+        scores.to_parquet(root / cell(seed, "influence") / "influence.parquet")
         write_json(root / VALIDATION / str(seed) / "validation.json", _validation(random, flips, transfer > 0))
         _curve(root, random, metrics[0], 0.91, 400, 10, seed, "teacher")
         _curve(root, random, metrics[0], MEANS["warmup"], 120, 3, seed, "student")
@@ -100,6 +108,16 @@ def write_workspace(
             _curve(root, random, metrics[0], MEANS[arm], 240, 6, seed, arm, "student")
             if arm in ("control", "tailored"):
                 _curve(root, random, metrics[0], 0.9, 80, 2, seed, arm, "teacher")
+
+
+def _say(root, random, ids, seed, arms):
+    """What the warm teacher and those of the arms say of the rows that are taught."""
+    warm = random.normal(size=(len(ids), 2))
+    said = {("teacher",): warm} | {(arm, "teacher"): warm + 0.5 for arm in arms if arm in ("control", "tailored")}
+    for where, logits in said.items():
+        (root / cell(seed, *where)).mkdir(parents=True, exist_ok=True)
+        table = pd.DataFrame({"sample_id": ids, "logits": list(logits)})
+        table.to_parquet(root / cell(seed, *where) / "targets.parquet")
 
 
 def write_evaluation(root, results, metric):
@@ -193,7 +211,9 @@ def _predictions(results, metric):
             right = luck.argsort().argsort() < 1000 * cell_["value"]
             where = {name: cell_[name] for name in ("seed", "arm", "model", "part")}
             ids = [f"test-{cell_['part']}-{n}" for n in range(1000)]
-            tables.append(pd.DataFrame({"sample_id": ids, "label": 1, "predicted": right.astype(int)}).assign(**where))
+            logits = [[-x, x] for x in np.where(right, 1, -1) * random.uniform(0.1, 2, size=1000)]
+            said = {"sample_id": ids, "label": 1, "predicted": right.astype(int), "logits": logits}
+            tables.append(pd.DataFrame(said).assign(**where))
     return pd.concat(tables)
 
 
@@ -241,7 +261,7 @@ def reported(reports, monkeypatch):
 @pytest.fixture
 def undrawn(monkeypatch):
     """Pictures take most of the stage's time."""
-    monkeypatch.setattr(stage.drawing, "png", lambda figure: b"")
+    monkeypatch.setattr(stage.pictures, "picture", lambda name, figure: UNDRAWN)
 
 
 def relist(**changes):
@@ -253,7 +273,7 @@ def relist(**changes):
 def read_reports():
     metrics = json.loads((stage.REPORTS / "metrics.json").read_text())
     summary = json.loads((stage.REPORTS / "summary.json").read_text())
-    return metrics, summary, (stage.REPORTS / "results.md").read_text()
+    return metrics, summary, "\n".join((stage.REPORTS / f"{name}.md").read_text() for name in stage.PAGES)
 
 
 def written():
@@ -281,7 +301,8 @@ def test_the_report(reported):
     assert difference["mean"] == pytest.approx(means[0] - means[1])
     assert difference["n"] == 3
 
-    assert list(summary) == ["of", "metric", "majority", "warm", *ARMS, "tailored-kd", "tailored-control", "ship"]
+    figures = ["metric", "majority", "warm", *ARMS, "tailored-kd", "tailored-control", "ship"]
+    assert list(summary) == ["of", *figures, "recommendation", "cautions"]
     assert summary["kd"] == round(100 * kd.mean(), 2)
     assert {role: share["n"] for role, share in metrics["influence"]["share_helpful"].items()} == {"train": 3}
     mean, margin, p = map(float, re.split(" ± |, p ", summary["tailored-kd"].replace("−", "-")))
@@ -292,7 +313,7 @@ def test_the_report(reported):
     assert {path.name for path in stage.FIGURES.iterdir()} == FIGURES
     assert set(re.findall(r"\]\(figures/(.*?)\)", page)) == FIGURES
     assert "Seeds: 1, 2, 3; 1,000 test rows" in page
-    assert "(figures/curves.png)\n\n## Influence" in page
+    assert {path.name for path in stage.VECTORS.iterdir()} == {name.replace(".png", ".svg") for name in FIGURES}
     curves = pd.read_csv(stage.REPORTS / "curves.csv")
     assert list(curves) == ["step", *ARMS]
     assert curves["step"].tolist() == [0, 40, 80, 120, 160, 200, 240]
@@ -371,7 +392,7 @@ def test_samples_are_ranked_by_their_mean_over_seeds():
     }
 
 
-def test_what_is_not_listed_leaves_no_trace(workspace, tmp_path):
+def test_what_is_not_listed_leaves_no_trace(workspace, undrawn):
     workspace(seeds=[1, 2], arms=["ce", "kd"])
     stage.main()
     expected = written()
@@ -466,7 +487,7 @@ def test_one_seed_one_arm_no_flips(workspace):
     metrics, summary, page = read_reports()
     assert metrics["arms"]["ce"]["accuracy"]["low"] is None
     assert list(metrics["influence"]) == ["share_helpful"]
-    assert list(summary) == ["of", "metric", "majority", "warm", "ce", "ship"]
+    assert list(summary) == ["of", "metric", "majority", "warm", "ce", "ship", "recommendation", "cautions"]
     assert {path.name for path in stage.FIGURES.iterdir()} == FIGURES
     assert "nothing to compare" in page
     assert "**/** a second text" in page
@@ -549,7 +570,7 @@ def test_what_was_not_measured_is_not_shown(workspace, undrawn):
 
 
 @pytest.mark.parametrize("left", [["lds", "subsets"], ["nothing_dropped", "removals"]])
-def test_either_kind_of_retraining_is_drawn_alone(workspace, left):
+def test_either_kind_of_retraining_is_drawn_alone(workspace, undrawn, left):
     workspace(arms=["kd"])
     for seed in SEEDS:
         for measure in {"lds", "subsets", "nothing_dropped", "removals"} - set(left):
@@ -611,12 +632,12 @@ def test_a_phase_without_training_has_no_panel(workspace, monkeypatch):
         curve = cell(seed, "teacher") / "live/plots/metrics/selection/accuracy.tsv"
         pd.read_csv(curve, sep="\t")[:1].to_csv(curve, sep="\t", index=False)
     drawn = []
-    monkeypatch.setattr(stage.drawing, "png", lambda figure: drawn.append(figure) or b"")
+    monkeypatch.setattr(stage.pictures, "picture", lambda name, figure: drawn.append(figure) or UNDRAWN)
     stage.main()
     titles = [axes.get_title(loc="left") for figure in drawn for axes in figure.axes]
     assert "Student, warm-up" in titles and "Student, distillation" in titles
     assert "Teacher, warm-up" not in titles
-    assert "several): Teacher, warm-up.\n\n## Influence" in read_reports()[2]
+    assert "several): Teacher, warm-up.\n\n## Calibration" in read_reports()[2]
 
 
 def test_a_missing_prediction_is_an_error(workspace):
@@ -781,7 +802,7 @@ def test_the_figure_fills_what_the_verdict_settles(workspace, undrawn, monkeypat
     monkeypatch.setitem(MEANS, "tailored", 0.85)
     workspace(arms=["kd", "tailored"])
     drawn = []
-    monkeypatch.setattr(stage.plots, "differences_figure", lambda *arguments: drawn.append(arguments))
+    monkeypatch.setattr(plots, "differences_figure", lambda *arguments: drawn.append(arguments))
     stage.main()
     pairs, filled = drawn[0][1:3]
     assert pairs == [("kd", "warmup"), ("tailored", "warmup"), ("tailored", "kd")]
@@ -1051,7 +1072,7 @@ def test_rounds_are_paired_by_seed_and_named_when_missing():
         by_round(results, cells, ["kd"], 3, "accuracy")
 
 
-def test_the_rows_of_both_roles_are_told_apart(workspace):
+def test_the_rows_of_both_roles_are_told_apart(workspace, undrawn):
     workspace(transfer=900, arms=["kd"])
     rewrite_summary(
         transfer={

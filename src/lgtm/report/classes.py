@@ -18,7 +18,8 @@ def recalls(said: pd.DataFrame, arms: list[str]) -> pd.DataFrame:
 def confusions(said: pd.DataFrame, arms: list[str]) -> pd.DataFrame:
     """(label, predicted) × arms: the share of the label's rows that are taken for another; most on the mean first."""
     wrong = said[said["predicted"] != said["label"]]
-    count = wrong.groupby(["label", "predicted", "arm"]).size().unstack(fill_value=0).reindex(columns=arms, fill_value=0)
+    count = wrong.groupby(["label", "predicted", "arm"]).size().unstack(fill_value=0)
+    count = count.reindex(columns=arms, fill_value=0)
     rows = said.groupby(["label", "arm"]).size().unstack()[arms]
     share = count / rows.loc[count.index.get_level_values("label")].to_numpy()
     return share.loc[share.mean(axis="columns").sort_values(ascending=False, kind="stable").index][:SHOWN]

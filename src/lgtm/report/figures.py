@@ -55,8 +55,10 @@ def of_the_test(metrics: Metrics, said: pd.DataFrame, labels: list[str], arms: l
         "calibration": quality_plots.calibration_figure(calibration.reliability(said, [WARMUP, *arms]), arms),
     }
     if len(labels) <= quality_plots.LARGEST_MATRIX:
+        right = (said["predicted"] == said["label"]).groupby(said["arm"]).mean()
         ship = metrics["recommendation"]["ship"]
-        shown = {"warm student": WARMUP, (best := ship if ship in arms else arms[-1]): best}
+        best = ship if ship in arms else right[arms].idxmax()
+        shown = {"warm student": WARMUP, best: best}
         matrices = {name: classes.matrix(said, arm, len(labels)) for name, arm in shown.items()}
         figures["confusion"] = quality_plots.confusion_figure(matrices, labels)
     return figures

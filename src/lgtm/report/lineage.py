@@ -1,4 +1,4 @@
-"""Where the report's figures come from: the graph of stages, each with a digest of what it left that the report read."""
+"""Where the report comes from: the graph of stages, each with a digest of what it left that the report read."""
 
 import hashlib
 from collections.abc import Iterable

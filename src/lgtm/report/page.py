@@ -10,6 +10,7 @@ from lgtm.inputs import watch
 from lgtm.report import cautions, classes
 from lgtm.report import page_tables as tables
 from lgtm.report.names import MAJORITY, NAMES, WARMUP, Metrics
+from lgtm.report.quality_plots import LARGEST_MATRIX
 from lgtm.report.statistics import FEWEST_SEEDS, SIGNIFICANCE
 from lgtm.report.text import listed, markdown_table, show, to_html
 from lgtm.report.verdicts import BASELINES, decisions, verdict
@@ -94,7 +95,9 @@ def content(
         "parts": parts,
         "roles": tables.roles_table(summary),
         "transfer": summary["transfer"],
-        "left_out": [f"{summary['transfer'][why]:,} {said}" for why, said in LEFT_OUT.items() if summary["transfer"][why]],
+        "left_out": [
+            f"{summary['transfer'][why]:,} {said}" for why, said in LEFT_OUT.items() if summary["transfer"][why]
+        ],
         "label_noise": summary["label_noise"],
         "crossing_groups": summary["crossing"]["groups"],
         "official": NAMES[official],
@@ -121,6 +124,7 @@ def content(
         "recalls": tables.recalls_table(recalls, labels),
         "classes_shown": min(len(recalls), classes.SHOWN),
         "classes_left": max(len(recalls) - classes.SHOWN, 0),
+        "matrix": len(labels) <= LARGEST_MATRIX,
         "confusions": tables.confusions_table(confusions, labels),
         "share_helpful": {role: show(share) for role, share in metrics["influence"]["share_helpful"].items()},
         "helpful": tables.samples_table(helpful, labels, len(seeds)),

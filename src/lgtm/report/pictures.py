@@ -2,12 +2,13 @@
 
 import re
 from io import BytesIO, StringIO
+from textwrap import fill
 from typing import NamedTuple
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from lgtm.report.drawing import STYLE, WIDTH
+from lgtm.report.drawing import STYLE
 
 NARROW = 4.1  # inches: a phone's width, at which the letters are of a size to be read
 PANEL = 2.6  # inches of height, of one of several panels below each other
@@ -79,16 +80,20 @@ def _narrow(figure: Figure) -> None:
     for axes in set(figure.axes) - set(panels):
         axes.remove()
     if len(panels) > 1:
-        grid = figure.add_gridspec(len(panels), 1)
-        for place, axes in enumerate(panels):
-            axes.set_subplotspec(grid[place, 0])
         height = PANEL * len(panels)
-    entries = sum(len(legend.get_texts()) for legend in figure.legends)
-    for legend in figure.legends:
-        columns = 3 if max(len(text.get_text()) for text in legend.get_texts()) < 11 else 1
-        legend.set_ncols(columns)
-        entries = -(-entries // columns)
-    figure.set_size_inches(NARROW, height + LINE * entries)
+    grid = figure.add_gridspec(len(panels), 1)
+    for place, axes in enumerate(panels):
+        axes.set_subplotspec(grid[place, 0])
+        for axis, letters in ((axes.xaxis, 44), (axes.yaxis, 30)):
+            axis.set_label_text(fill(axis.get_label_text(), letters))
+    lines = 0
+    for legend in list(figure.legends):
+        names = [text.get_text() for text in legend.get_texts()]
+        columns = 3 if max(map(len, names)) < 11 else 2 if max(map(len, names)) < 24 else 1
+        lines += -(-len(names) // columns)
+        legend.remove()  # a legend's columns are set when it is made
+        figure.legend(legend.legend_handles, names, loc="outside upper left", ncols=columns)
+    figure.set_size_inches(NARROW, height + LINE * lines)
 
 
 def _inline(figure: Figure, prefix: str) -> str:

@@ -137,7 +137,7 @@ def curves_figure(curves: pd.DataFrame, arms: list[str], metric: str) -> Figure:
         axes.set_axis_off()
     handles = [Line2D([], [], linestyle=line, color=colour, label=arm) for arm, (line, colour) in styles.items()]
     handles.append(Line2D([], [], linestyle=":", color=BLACK, label="warm student, mean"))
-    figure.legend(handles=handles, loc="outside upper right", ncols=4)
+    figure.legend(handles=handles, loc="outside upper right", ncols=3)
     caption(
         figure,
         f"Line: mean over {count(curves['seed'])}. Bar (up to {MOST_BARS} lines): lowest to highest. Arms of a panel"

@@ -38,7 +38,7 @@ def cost_figure(
     axes.set(xlabel=f"compute after the warm-ups, {unit}", ylabel=f"{NAMES[metric]}, %")
     axes.set_xlim(left=-0.04 * max(places.values()))
     percent(axes.yaxis)
-    figure.legend(loc="outside upper right", ncols=4)
+    figure.legend(loc="outside upper right", ncols=3)
     caption(figure, "Bar: 95 % interval over seeds. Further up is better, further left is cheaper.")
     return figure
 
@@ -49,7 +49,7 @@ def calibration_figure(reliable: pd.DataFrame, arms: list[str]) -> Figure:
     figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
     figure.suptitle("Calibration", x=0.01, ha="left", fontweight="bold")
     axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1.2, label="as sure as right")
+    axes.axline((0, 0), slope=1, color=GREY, linewidth=1.2, label="as sure as right")
     for arm, (line, colour) in ({WARMUP: (":", BLACK)} | styles_of(arms)).items():
         own = reliable[(reliable["arm"] == arm) & (reliable["rows"] >= FEWEST_ROWS)]
         name = "warm student" if arm == WARMUP else arm
@@ -57,10 +57,11 @@ def calibration_figure(reliable: pd.DataFrame, arms: list[str]) -> Figure:
             own["confidence"], own["right"], line, marker="o", markersize=4, linewidth=1.3, color=colour, label=name
         )
     low = reliable["confidence"].min()
-    axes.set(xlabel="confidence, %", ylabel="right answers, %", xlim=(max(low - 0.03, 0), 1.01), ylim=(None, 1.02))
+    axes.set_ylim(bottom=min(low, reliable.loc[reliable["rows"] >= FEWEST_ROWS, "right"].min()) - 0.03)
+    axes.set(xlabel="confidence, %", ylabel="right answers, %", xlim=(max(low - 0.03, 0), 1.01))
     percent(axes.xaxis)
     percent(axes.yaxis)
-    figure.legend(loc="outside upper right", ncols=4)
+    figure.legend(loc="outside upper right", ncols=3)
     caption(
         figure,
         f"A dot: test rows of like confidence, pooled over seeds ({FEWEST_ROWS} at least). Below the line a student is"
@@ -76,7 +77,8 @@ def confusion_figure(matrices: dict[str, np.ndarray], labels: list[str]) -> Figu
     figure = Figure(figsize=(WIDTH, 1.2 + 0.32 * len(labels) + 1.2), layout="constrained")
     figure.suptitle("What is taken for what", x=0.01, ha="left", fontweight="bold")
     figure.supylabel("class", fontsize=9)
-    for axes, (name, shares) in zip(figure.subplots(1, len(matrices), squeeze=False).flat, matrices.items(), strict=True):
+    panels = figure.subplots(1, len(matrices), squeeze=False).flat
+    for axes, (name, shares) in zip(panels, matrices.items(), strict=True):
         axes.imshow(np.nan_to_num(shares), cmap="Blues", vmin=0, vmax=1)
         for (row, column), share in np.ndenumerate(shares):
             if share >= 0.005:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from lgtm.errors import visible
-from lgtm.report.samples import LONGEST, REASONS
+from lgtm.report.samples import LONGEST
 
 LONGEST_LABEL = 80
 
@@ -42,9 +42,10 @@ def of_samples(samples: pd.DataFrame, said: dict[str, np.ndarray], influences: n
         cells.append(values)
 
     add("text", "text", [" / ".join(plain(part) for part in parts) for parts in _texts(samples)])
-    add("shown for", "word", list(samples["reason"]), "why the row stands in this table")
-    if samples["role"].nunique() > 1:
-        add("role", "word", list(samples["role"]), "train has labels, transfer has none")
+    add("influence", "number", _significant(samples["influence"]), "mean over seeds; above zero: it helps")
+    if influences.shape[1] > 1:
+        add("by seed", "seeds", [_significant(row) for row in influences], "influence in each seed")
+        add("helps in", "number", [int(n) for n in samples["helps"]], f"seeds of {influences.shape[1]}")
     add("label", "class", [[int(label), None] if label >= 0 else None for label in samples["label"]], "as given")
     known = samples["true_label"].notna()
     if (samples["true_label"][known] != samples["label"][known]).any():
@@ -54,11 +55,10 @@ def of_samples(samples: pd.DataFrame, said: dict[str, np.ndarray], influences: n
         cell = [[int(own), round(float(row[own]), 3)] for own, row in zip(best, probabilities, strict=True)]
         add(who, "class", cell, "the likeliest class, and its probability, mean over seeds")
     if "moved" in samples:
-        add("teacher moved", "share", _rounded(100 * samples["moved"], 1), "how far tailoring moved its probabilities, %")
-    add("influence", "number", _significant(samples["influence"]), "mean over seeds; above zero: it helps")
-    if influences.shape[1] > 1:
-        add("by seed", "seeds", [_significant(row) for row in influences], "influence in each seed")
-        add("helps in", "number", [int(n) for n in samples["helps"]], f"seeds of {influences.shape[1]}")
+        add("teacher moved", "share", _rounded(100 * samples["moved"], 1), "how far tailoring moved it, %")
+    add("shown for", "word", list(samples["reason"]), "why the row stands in this table")
+    if samples["role"].nunique() > 1:
+        add("role", "word", list(samples["role"]), "train has labels, transfer has none")
     add("id", "word", [plain(name) for name in samples["sample_id"]])
     return Table(columns=columns, labels=_names(labels), rows=[list(row) for row in zip(*cells, strict=True)])
 
@@ -74,12 +74,6 @@ def of_tested(tested: pd.DataFrame, arms: dict[str, str], seeds: int, labels: li
         for row in tested.reset_index().to_dict("records")
     ]
     return Table(columns=columns, labels=_names(labels), rows=rows)
-
-
-def reasons(table: Table) -> list[str]:
-    """The reasons for which rows are shown, to choose one from."""
-    found = {row[1] for row in table["rows"]}
-    return [reason for reason in REASONS if reason in found]
 
 
 def _texts(samples: pd.DataFrame) -> list[tuple[str, ...]]:

@@ -63,9 +63,13 @@ def markdown_table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def to_html(text: str) -> Markup:
-    """Markdown as HTML, any HTML in it as text; a wide table scrolls by itself, by keyboard too."""
+def to_html(text: str, *, inline: bool = False) -> Markup:
+    """Markdown as HTML, any HTML in it as text; a wide table scrolls by itself, by keyboard too.
+
+    inline: of a sentence, without a paragraph around it.
+    """
     parser = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["image", "link", "autolink"])
-    parser.add_render_rule("table_open", lambda *_: '<div class="scroll" role="region" aria-label="table" tabindex="0"><table>')
+    region = '<div class="scroll" role="region" aria-label="table" tabindex="0">'
+    parser.add_render_rule("table_open", lambda *_: f"{region}<table>")
     parser.add_render_rule("table_close", lambda *_: "</table></div>")
-    return Markup(parser.render(text))
+    return Markup(parser.renderInline(text) if inline else parser.render(text))

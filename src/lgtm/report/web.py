@@ -5,17 +5,16 @@ from base64 import b64encode
 from typing import Any
 
 from markupsafe import Markup
+from matplotlib.colors import to_hex
 
 from lgtm.report import page, searched
 from lgtm.report.drawing import styles_of
 from lgtm.report.lineage import Step
-from lgtm.report.names import NAMES, WARMUP, Metrics
+from lgtm.report.names import WARMUP, Metrics
 from lgtm.report.pictures import Picture
-from lgtm.report.samples import SHOWN
+from lgtm.report.recommendation import WARM_STUDENT
 from lgtm.report.text import show
 from lgtm.report.verdicts import BETTER, WORSE, decisions
-
-BLACK = "var(--ink)"
 
 
 def web_page(
@@ -48,15 +47,15 @@ def web_page(
         policy=f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src '{_source(script)}'",
         labels=[searched.plain(label, searched.LONGEST_LABEL) for label in labels],
         rows=rows,
-        pictures={name: one._replace(wide=Markup(one.wide), narrow=Markup(one.narrow)) for name, one in pictures.items()},
+        pictures={
+            name: one._replace(wide=Markup(one.wide), narrow=Markup(one.narrow)) for name, one in pictures.items()
+        },
         main=main_table(metrics, official, said["descriptions"]),
         sizes_of={
             name: f"{values['parameters']['mean']:,.0f}" if "parameters" in values else None
             for name, values in (("teacher", metrics["teachers"][WARMUP]), ("student", metrics["warm_student"]))
         },
         samples=samples,
-        shown=SHOWN,
-        reasons=searched.reasons(samples),
         tested=tested,
         moved_by=moved_by,
         lineage=lineage,
@@ -65,22 +64,32 @@ def web_page(
 
 
 def main_table(metrics: Metrics, official: str, descriptions: dict[str, str]) -> list[dict[str, Any]]:
-    """A row per student: its name, colour, what it learns from, the official metric, change, compute, whether shipped."""
-    colours = {arm: colour for arm, (_, colour) in styles_of(metrics["arms"]).items()}
+    """A row per student: name, colour, what it learns from, the official metric, change, compute, whether to ship it."""
+    colours = {arm: to_hex(colour) for arm, (_, colour) in styles_of(metrics["arms"]).items()}
     from_warm = metrics["from_warm"] | {"environments": metrics["environments"]}
     said = decisions(from_warm, official)
     ship = metrics["recommendation"]["ship"]
+    unchanged = {"change": "–", "verdict": ""}
     rows = [
-        {
-            "name": "majority class", "colour": "var(--soft)", "what": "says the most frequent class, whatever the text",
-            "value": f"{100 * metrics['majority'][official]:.1f}", "change": "–", "verdict": "", "cost": "–", "ship": False,
+        unchanged
+        | {
+            "name": "majority class",
+            "colour": "var(--soft)",
+            "what": "says the most frequent class, whatever the text",
+            "value": f"{100 * metrics['majority'][official]:.1f}",
+            "cost": "–",
+            "ship": False,
         },
-        {
-            "name": "warm student", "colour": BLACK, "what": "trained on the labels alone; every arm starts from it",
-            "value": show(metrics["warm_student"][official], official), "change": "–", "verdict": "", "cost": "0",
-            "ship": ship == "warm student",
+        unchanged
+        | {
+            "name": WARM_STUDENT,
+            "colour": "var(--ink)",
+            "what": "trained on the labels alone; every arm starts from it",
+            "value": show(metrics["warm_student"][official], official),
+            "cost": "0",
+            "ship": ship == WARM_STUDENT,
         },
-    ]  # fmt: skip
+    ]
     for arm, values in metrics["arms"].items():
         decision = said[f"{arm}-{WARMUP}"]
         change = metrics["from_warm"]["differences"][f"{arm}-{WARMUP}"][official]
@@ -97,13 +106,6 @@ def main_table(metrics: Metrics, official: str, descriptions: dict[str, str]) ->
             }
         )
     return rows
-
-
-def metric_in_words(official: str) -> str:
-    """The official metric, as a reader who is new to it is told of it."""
-    if official == "accuracy":
-        return "the share of test texts whose class it names rightly"
-    return NAMES[official]
 
 
 def _source(script: str) -> str:

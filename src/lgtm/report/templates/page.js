@@ -1,7 +1,7 @@
 "use strict";
 // The tables to search. Every cell is written as text: nothing of a sample is ever read as HTML.
 (() => {
-  const STEP = 25;
+  const STEP = window.matchMedia("(max-width: 40rem)").matches ? 8 : 25;
   const element = (name, properties = {}, ...children) => {
     const made = Object.assign(document.createElement(name), properties);
     made.append(...children);
@@ -27,7 +27,7 @@
   const bars = (values, scale) => {
     const drawn = values.map((value) => {
       const bar = element("i", { className: value < 0 ? "down" : "" });
-      bar.style.height = Math.max(1, (11 * Math.abs(value)) / scale) + "px";
+      bar.style.height = Math.max(1, Math.min(12, (12 * Math.abs(value)) / scale)) + "px";
       return bar;
     });
     return element("span", { className: "bars", role: "img" }, ...drawn);
@@ -40,7 +40,9 @@
     const words = rows.map((row) => columns.map((_, index) => shown(row, index)).join("\n").toLowerCase());
     const reason = columns.findIndex((column) => column.title === "shown for");
     const seeds = columns.findIndex((column) => column.kind === "seeds");
-    const scale = seeds < 0 ? 1 : Math.max(1e-12, ...rows.slice(0).map((row) => Math.max(...row[seeds].map(Math.abs)))) / 2;
+    // The full height of a bar: all but the largest twentieth are drawn to scale.
+    const sizes = seeds < 0 ? [1] : rows.flatMap((row) => row[seeds].map(Math.abs)).sort((a, b) => a - b);
+    const scale = sizes[Math.floor(0.95 * (sizes.length - 1))] || 1;
     const state = { words: "", reason: "", column: -1, down: false, count: STEP };
 
     const field = (title, input) => element("label", {}, title, input);
@@ -93,7 +95,7 @@
       const value = row[index];
       if (value === null) made.textContent = "–";
       else if (column.kind === "seeds") {
-        const drawn = bars(value, 2 * scale);
+        const drawn = bars(value, scale);
         drawn.setAttribute("aria-label", shown(row, index));
         drawn.title = shown(row, index);
         made.append(drawn);
