@@ -64,7 +64,7 @@ def web_page(
 
 
 def main_table(metrics: Metrics, official: str, descriptions: dict[str, str]) -> list[dict[str, Any]]:
-    """A row per student: name, colour, what it learns from, the official metric, change, compute, whether to ship it."""
+    """A row per student: name, colour, what it learns from, the official metric, change, compute, whether it ships."""
     colours = {arm: to_hex(colour) for arm, (_, colour) in styles_of(metrics["arms"]).items()}
     from_warm = metrics["from_warm"] | {"environments": metrics["environments"]}
     said = decisions(from_warm, official)
@@ -106,6 +106,11 @@ def main_table(metrics: Metrics, official: str, descriptions: dict[str, str]) ->
             }
         )
     return rows
+
+
+def _trusted(picture: Picture) -> Picture:
+    """matplotlib writes the texts of a drawing escaped."""
+    return picture._replace(wide=Markup(picture.wide), narrow=Markup(picture.narrow))
 
 
 def _source(script: str) -> str:
