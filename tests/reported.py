@@ -14,10 +14,21 @@ from stages.artifacts import DATA, VALIDATION, cell, evaluation, write_json
 SEEDS, ARMS = [1, 2, 3], ["ce", "kd", "control", "tailored"]
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 MAJORITY = 0.52
+MEANS = {"warmup": 0.70, "ce": 0.74, "kd": 0.78, "control": 0.775, "tailored": 0.792} | dict.fromkeys(
+    ("online", "dml", "pooled", "disagreeing", "crossfit", "kd_train"), 0.78
+)
 
 
 def write_workspace(
-    root, seeds=SEEDS, arms=ARMS, parts=("test",), metrics=("accuracy",), flips=0.2, text_pair=False, transfer=0
+    root,
+    seeds=SEEDS,
+    arms=ARMS,
+    parts=("test",),
+    metrics=("accuracy",),
+    flips=0.2,
+    text_pair=False,
+    transfer=0,
+    labels=("bad", "good"),
 ):
     """Write what the report reads, with plausible numbers, for these seeds and arms, and so many rows of transfer."""
     random = np.random.default_rng(0)
@@ -40,10 +51,10 @@ def write_workspace(
         | {"read": transfer, "rows": transfer},
     }
     write_json(root / DATA / "summary.json", summary)
-    task = {"labels": ["bad", "good"], "metrics": list(metrics), "majority": 1, "max_length": 8}
+    task = {"labels": list(labels), "metrics": list(metrics), "majority": 1, "max_length": 8}
     write_json(root / DATA / "task.json", task)
 
-    write_evaluation(root, _results(random, seeds, arms, parts, metrics), metrics[0])
+    write_evaluation(root, _results(random, seeds, arms, parts, metrics), metrics[0], len(labels))
 
     for seed, arm in product(seeds, arms):
         taught = {"teacher": {"forward": 300, "backward": 100, "weights": 9}} if arm == "tailored" else {}
@@ -52,7 +63,7 @@ def write_workspace(
         write_json(root / cell(seed, arm, "student") / "cost.json", {"student": student})
     for seed in seeds:
         (root / cell(seed, "influence")).mkdir(parents=True)
-        _say(root, random, [*train["sample_id"], *unlabelled["sample_id"]], seed, arms)
+        _say(root, random, [*train["sample_id"], *unlabelled["sample_id"]], seed, arms, len(labels))
         planted = train["label"] != train["true_label"]
         noise = random.standard_t(3, size=(2, len(train)))
         scores = train[["sample_id"]].assign(
@@ -62,7 +73,7 @@ def write_workspace(
             influence=0.03 + 0.02 * random.standard_t(3, size=transfer), influence_label=0.0
         )
         scores = pd.concat([scores, more], ignore_index=True)
-        scores = scores.assign(student_logits=list(random.normal(size=(len(scores), 2))))
+        scores = scores.assign(student_logits=list(random.normal(size=(len(scores), len(labels)))))
         scores.to_parquet(root / cell(seed, "influence") / "influence.parquet")
         write_json(root / VALIDATION / str(seed) / "validation.json", _validation(random, flips, transfer > 0))
         _curve(root, random, metrics[0], 0.91, 400, 10, seed, "teacher")
@@ -73,19 +84,19 @@ def write_workspace(
                 _curve(root, random, metrics[0], 0.9, 80, 2, seed, arm, "teacher")
 
 
-def _say(root, random, ids, seed, arms):
+def _say(root, random, ids, seed, arms, classes):
     """What the warm teacher and those of the arms say of the rows that are taught."""
-    warm = random.normal(size=(len(ids), 2))
-    said = {("teacher",): warm} | {(arm, "teacher"): warm + 0.5 for arm in arms if arm in ("control", "tailored")}
+    warm = random.normal(size=(len(ids), classes))
+    said = {("teacher",): warm} | {(arm, "teacher"): 1.5 * warm for arm in arms if arm in ("control", "tailored")}
     for where, logits in said.items():
         (root / cell(seed, *where)).mkdir(parents=True, exist_ok=True)
         table = pd.DataFrame({"sample_id": ids, "logits": list(logits)})
         table.to_parquet(root / cell(seed, *where) / "targets.parquet")
 
 
-def write_evaluation(root, results, metric):
+def write_evaluation(root, results, metric, classes=2):
     """Write what evaluate leaves of these measurements, a folder per seed and arm."""
-    predictions = _predictions(results, metric)
+    predictions = _predictions(results, metric, classes)
     for (seed, arm), rows in pd.DataFrame(results).groupby(["seed", "arm"], sort=False):
         folder = root / evaluation(seed, arm)
         folder.mkdir(parents=True, exist_ok=True)
@@ -165,7 +176,7 @@ def _results(random, seeds, arms, parts, metrics):
     return results
 
 
-def _predictions(results, metric):
+def _predictions(results, metric, classes):
     """1,000 rows a part, of which a model has right as many as its metric says, the easy ones first."""
     random, tables = np.random.default_rng(1), []
     for cell_ in results:
@@ -174,8 +185,11 @@ def _predictions(results, metric):
             right = luck.argsort().argsort() < 1000 * cell_["value"]
             where = {name: cell_[name] for name in ("seed", "arm", "model", "part")}
             ids = [f"test-{cell_['part']}-{n}" for n in range(1000)]
-            logits = [[-x, x] for x in np.where(right, 1, -1) * random.uniform(0.1, 2, size=1000)]
-            said = {"sample_id": ids, "label": 1, "predicted": right.astype(int), "logits": logits}
+            label = np.ones(1000, int) if classes == 2 else np.arange(1000) % classes
+            predicted = np.where(right, label, (label + 1) % classes)
+            logits = 0.1 * random.normal(size=(1000, classes))
+            logits[np.arange(1000), predicted] += random.uniform(0.5, 4, size=1000)
+            said = {"sample_id": ids, "label": label, "predicted": predicted, "logits": list(logits)}
             tables.append(pd.DataFrame(said).assign(**where))
     return pd.concat(tables)
 

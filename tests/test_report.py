@@ -42,9 +42,6 @@ from stages.gathered import read_predictions, read_results
 from tests.reported import ARMS, MAJORITY, MEANS, SEEDS, relist, write_evaluation, write_workspace
 
 UNDRAWN = Picture(b"", b"", "", "", "", "")
-MEANS = {"warmup": 0.70, "ce": 0.74, "kd": 0.78, "control": 0.775, "tailored": 0.792} | dict.fromkeys(
-    ("online", "dml", "pooled", "disagreeing", "crossfit", "kd_train"), 0.78
-)
 FIGURES = {
     f"{name}.png"
     for name in ("arms", "calibration", "confusion", "cost", "curves", "differences", "influence", "validation")
