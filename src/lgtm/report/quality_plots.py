@@ -79,16 +79,18 @@ def confusion_figure(matrices: dict[str, np.ndarray], labels: list[str]) -> Figu
     figure.supylabel("class", fontsize=9)
     panels = figure.subplots(1, len(matrices), squeeze=False).flat
     for axes, (name, shares) in zip(panels, matrices.items(), strict=True):
-        axes.imshow(np.nan_to_num(shares), cmap="Blues", vmin=0, vmax=1)
+        axes.pcolormesh(np.nan_to_num(shares), cmap="Blues", vmin=0, vmax=1)
         for (row, column), share in np.ndenumerate(shares):
             if share >= 0.005:
                 # Own greys: these stand on the cell's blue, whatever the page's paper.
                 axes.text(
-                    column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=8,
+                    column + 0.5, row + 0.5, f"{100 * share:.0f}", ha="center", va="center", fontsize=8,
                     color="#fefefe" if share > 0.5 else "#111111",
                 )  # fmt: skip
-        axes.set_xticks(range(len(names)), names, rotation=40, ha="right")
-        axes.set_yticks(range(len(names)), names)
+        axes.set_xticks(np.arange(len(names)) + 0.5, names, rotation=40, ha="right")
+        axes.set_yticks(np.arange(len(names)) + 0.5, names)
+        axes.invert_yaxis()
+        axes.set_aspect("equal")
         axes.set(title=name, xlabel="predicted")
         axes.grid(False)
     caption(figure, "Percent of the class's test rows, pooled over seeds; on the diagonal, right answers.")
