@@ -1,5 +1,6 @@
 """A workspace as the report reads it, with plausible numbers, without a network being trained."""
 
+import json
 import shutil
 from itertools import product
 from pathlib import Path
@@ -17,6 +18,15 @@ MAJORITY = 0.52
 MEANS = {"warmup": 0.70, "ce": 0.74, "kd": 0.78, "control": 0.775, "tailored": 0.792} | dict.fromkeys(
     ("online", "dml", "pooled", "disagreeing", "crossfit", "kd_train"), 0.78
 )
+# Texts that would act on a page, a terminal or markdown.
+HOSTILE = [
+    "</script><script>window.ran = 1</script>",
+    "<img src=x onerror='window.ran = 2'>",
+    "\x1b[31mred \u202eturned\u2066 \x07bell",
+    "[press](javascript:window.ran=3) ![](https://example.org/pixel.png) <https://example.org>",
+    "{{ 7 * 7 }} {% raw %} &lt;b&gt; | a | `code` **bold** $x^2$",
+    "<!-- --> \u2028 </style> ]]> \ud800".encode("utf-8", "replace").decode(),
+]
 
 
 def write_workspace(
@@ -206,3 +216,19 @@ def relist(**changes):
     """Change the lists of params.yaml, as a user does, and nothing else."""
     params = read_yaml("params.yaml") | changes
     Path("params.yaml").write_text(yaml.safe_dump(params))
+
+
+def poison():
+    """Hostile texts in samples, classes and a transfer row; the most helpful ones, so that every table has them."""
+    for role in ("train", "transfer"):
+        path = DATA / f"{role}.parquet"
+        rows = pd.read_parquet(path)
+        rows.loc[: len(HOSTILE) - 1, "text"] = HOSTILE
+        rows.to_parquet(path)
+    for seed in SEEDS:
+        path = cell(seed, "influence") / "influence.parquet"
+        scores = pd.read_parquet(path)
+        first = scores["sample_id"].str.fullmatch(f"(train|transfer)-[0-{len(HOSTILE) - 1}]")
+        scores.assign(influence=scores["influence"].where(~first, 9.0)).to_parquet(path)
+    task = json.loads((DATA / "task.json").read_text())
+    write_json(DATA / "task.json", task | {"labels": [HOSTILE[0], HOSTILE[2]]})

@@ -6,8 +6,7 @@ from contextlib import chdir
 import pytest
 
 from stages import report as stage
-from tests.reported import ARMS, SEEDS, write_workspace
-from tests.test_page import HOSTILE, poison
+from tests.reported import HOSTILE, write_workspace
 
 api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install -e '.[browser]'")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -26,18 +25,13 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory):
-    """The pages of two workspaces: one with hostile texts, and one with 77 classes of long names."""
-
-    def write(name, change=lambda: None, **settings):
-        root = tmp_path_factory.mktemp(name)
-        with chdir(root):
-            write_workspace(root, **settings)
-            change()
-            stage.main()
-        return (root / "reports/report.html").as_uri()
-
-    return {"hostile": write("hostile", poison, transfer=40), "classes": write("classes", labels=LABELS, arms=["kd"])}
+def written(hostile, tmp_path_factory):
+    """Two pages: one with hostile texts, and one with 77 classes of long names."""
+    root = tmp_path_factory.mktemp("classes")
+    with chdir(root):
+        write_workspace(root, labels=LABELS, arms=["kd"])
+        stage.main()
+    return {name: (where / "reports/report.html").as_uri() for name, where in (("hostile", hostile), ("classes", root))}
 
 
 @pytest.fixture
@@ -87,7 +81,8 @@ def test_the_browser_itself_refuses_what_is_not_the_pages_script(browser, writte
             const script = document.createElement("script");
             script.textContent = "window.ran = 1";
             document.body.append(script);
-            document.body.insertAdjacentHTML("beforeend", "<img src='https://example.org/x.png' onerror='window.ran = 2'>");
+            const image = "<img src='https://example.org/x.png' onerror='window.ran = 2'>";
+            document.body.insertAdjacentHTML("beforeend", image);
             await new Promise((done) => setTimeout(done, 300));
             return [refused.sort(), window.ran ?? null];
         }"""
@@ -99,16 +94,16 @@ def test_the_browser_itself_refuses_what_is_not_the_pages_script(browser, writte
 
 def test_search_narrows_and_says_how_many(opened):
     page = opened("hostile")
-    box, status = page.get_by_label("Search").first, page.locator("[data-table=taught] [role=status]")
+    box, status = page.get_by_label("Search", exact=True).first, page.locator("[data-table=taught] [role=status]")
     assert status.inner_text() == "1,000 of 1,000 rows, 25 shown"
     box.fill("{{ 7 BOLD")
     assert status.inner_text() == "2 of 1,000 rows, 2 shown"  # one of train, one of transfer
     box.fill("there is no such text")
     assert status.inner_text() == "0 of 1,000 rows, 0 shown"
     box.fill("")
-    page.get_by_label("Shown for").select_option("wrong label")
+    page.get_by_label("Shown for", exact=True).select_option("wrong label")
     assert "shown" in status.inner_text() and not status.inner_text().startswith("1,000 of")
-    page.get_by_label("Shown for").select_option("")
+    page.get_by_label("Shown for", exact=True).select_option("")
     page.locator("[data-table=taught] .more").click()
     assert len(first_cells(page)) == 50
 
@@ -128,11 +123,11 @@ def test_sorting_by_keyboard_and_by_list(opened):
     page.keyboard.press("Enter")
     assert header.get_attribute("aria-sort") == "ascending"
     assert values() == sorted(values()) and values()[0] < 0
-    page.locator("[data-table=taught]").get_by_label("Order").select_option(label="text ↑")
+    page.locator("[data-table=taught]").get_by_label("Order", exact=True).select_option(label="text ↑")
     cells = [text.lower() for text in first_cells(page)]
     assert cells == sorted(cells)
     # What is not known comes last, whichever way.
-    page.locator("[data-table=taught]").get_by_label("Order").select_option(label="truth ↓")
+    page.locator("[data-table=taught]").get_by_label("Order", exact=True).select_option(label="truth ↓")
     assert "–" not in page.locator("[data-table=taught] td[data-title=truth]").all_inner_texts()
 
 
@@ -151,9 +146,8 @@ def test_the_page_never_scrolls_sideways(opened, name, viewport):
 
 def test_letters_of_a_phones_drawing_can_be_read(opened):
     page = opened("hostile", PHONE)
-    sizes = page.evaluate(
-        """() => [...document.querySelectorAll(".narrow .drawing text")].map((text) => text.getBoundingClientRect().height)"""
-    )
+    letters = "[...document.querySelectorAll('.narrow .drawing text')]"
+    sizes = page.evaluate(f"{letters}.map((text) => text.getBoundingClientRect().height)")
     assert min(size for size in sizes if size) > 8
 
 
@@ -209,9 +203,7 @@ def test_without_script_the_words_and_figures_stand(browser, written):
 
 
 def test_it_is_small_and_quick(opened, written):
-    """The workspace has three seeds, four arms and more rows than the thousand that are shown."""
-    assert (len(SEEDS), len(ARMS)) == (3, 4)
+    """With more rows than the thousand that are shown."""
     page = opened("hostile")
-    size = page.evaluate("document.documentElement.outerHTML.length")
-    assert size < 2_000_000
+    assert page.evaluate("document.documentElement.outerHTML.length") < 2_000_000
     assert page.evaluate("performance.getEntriesByType('navigation')[0].domInteractive") < 5000

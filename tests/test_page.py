@@ -2,7 +2,6 @@
 
 import json
 import re
-from contextlib import chdir
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -19,18 +18,10 @@ from lgtm.report.words import tailoring_helped
 from stages import opinions
 from stages import report as stage
 from stages.artifacts import DATA, VALIDATION, cell, write_json
-from tests.reported import ARMS, SEEDS, relist, write_workspace
+from tests.reported import ARMS, HOSTILE, SEEDS, relist, write_workspace
 
 ROOT = Path(__file__).parents[1]
 UNDRAWN = Picture(b"", b"", "", "", "", "")
-HOSTILE = [
-    "</script><script>window.ran = 1</script>",
-    "<img src=x onerror='window.ran = 2'>",
-    "\x1b[31mred \u202eturned\u2066 \x07bell",
-    "[press](javascript:window.ran=3) ![](https://example.org/pixel.png) <https://example.org>",
-    "{{ 7 * 7 }} {% raw %} &lt;b&gt; | a | `code` **bold** $x^2$",
-    "<!-- --> \u2028 </style> ]]> \ud800".encode("utf-8", "replace").decode(),
-]
 
 
 class Elements(HTMLParser):
@@ -80,33 +71,6 @@ def html() -> str:
 def said() -> str:
     """The page's text, its white space as a reader sees it."""
     return " ".join("".join(Elements(html()).said).split())
-
-
-def poison():
-    """Hostile texts in samples, classes and a transfer row; the most helpful ones, so that every table has them."""
-    for role in ("train", "transfer"):
-        path = DATA / f"{role}.parquet"
-        rows = pd.read_parquet(path)
-        rows.loc[: len(HOSTILE) - 1, "text"] = HOSTILE
-        rows.to_parquet(path)
-    for seed in SEEDS:
-        path = cell(seed, "influence") / "influence.parquet"
-        scores = pd.read_parquet(path)
-        first = scores["sample_id"].str.fullmatch(f"(train|transfer)-[0-{len(HOSTILE) - 1}]")
-        scores.assign(influence=scores["influence"].where(~first, 9.0)).to_parquet(path)
-    task = json.loads((DATA / "task.json").read_text())
-    write_json(DATA / "task.json", task | {"labels": [HOSTILE[0], HOSTILE[2]]})
-
-
-@pytest.fixture(scope="module")
-def hostile(tmp_path_factory):
-    """A workspace with hostile texts and its whole report, figures with it: written once, to be left as it is."""
-    root = tmp_path_factory.mktemp("hostile")
-    with chdir(root):
-        write_workspace(root, transfer=40)
-        poison()
-        stage.main()
-    return root
 
 
 def test_nothing_of_a_text_is_an_element_or_a_request(hostile):

@@ -45,7 +45,10 @@
     const scale = sizes[Math.floor(0.95 * (sizes.length - 1))] || 1;
     const state = { words: "", reason: "", column: -1, down: false, count: STEP };
 
-    const field = (title, input) => element("label", {}, title, input);
+    const field = (title, input) => {
+      input.setAttribute("aria-label", title);
+      return element("label", {}, title, input);
+    };
     const search = element("input", { type: "search", autocomplete: "off" });
     const choice = element("select", {}, element("option", { value: "", textContent: "all rows" }));
     for (const name of reason < 0 ? [] : new Set(rows.map((row) => row[reason]))) {
