@@ -19,6 +19,7 @@ from stages.artifacts import (
     read_columns,
     read_matrices,
     read_role,
+    require_rows_of,
 )
 
 
@@ -41,6 +42,7 @@ def read_shifts(
     rows: of read_rows. Returns moved.measures by arm and seed, and by arm the distance of every row, mean over seeds.
     An arm that speaks of other rows, or says what the warm teacher says, is left out.
     """
+    require_rows_of(TAUGHT, *map(warm_targets, seeds))
     found: dict[str, dict[int, pd.DataFrame]] = {}
     far: dict[str, np.ndarray] = {}
     for arm in arms:
@@ -73,7 +75,7 @@ def own_targets(seed: int, arm: str) -> Path:
 
 def speaks_of(path: Path, sample_id: pd.Series) -> bool:
     """Whether a table of targets has logits of its own, and its first rows are these."""
-    if not path.is_file() or "logits" not in pq.read_schema(existing(path)).names:
+    if "logits" not in pq.read_schema(existing(path, "sample_id")).names:
         return False
     first = 0
     for chunk in read_chunks(path, ["sample_id"]):
@@ -84,13 +86,8 @@ def speaks_of(path: Path, sample_id: pd.Series) -> bool:
     return first >= len(sample_id)
 
 
-def read_opinions(paths: list[Path], column: str, places: np.ndarray) -> np.ndarray | None:
-    """Probabilities of the rows at these places, which are sorted (n × C), mean over tables of logits, one per seed.
-
-    None where a table is not there.
-    """
-    if not all(path.is_file() for path in paths):
-        return None
+def read_opinions(paths: list[Path], column: str, places: np.ndarray) -> np.ndarray:
+    """Probabilities of the rows at these places, which are sorted (n × C), mean over tables of logits, one per seed."""
     said = [np.concatenate([rows for rows, _ in at(places, read_matrices(path, column))]) for path in paths]
     return np.mean([softmax(logits, axis=-1) for logits in said], axis=0)
 

@@ -32,8 +32,8 @@ def table(
     shown: pd.DataFrame, texts: pd.DataFrame, seeds: list[int], tailored: str | None, labels: list[str]
 ) -> searched.Table:
     """The page's table of them; shown: of samples; texts: of gathered.read_texts; tailored: of moved_by."""
-    by_place = shown.sort_values("place")
-    places = by_place["place"].to_numpy()
+    order = np.argsort(shown["place"].to_numpy())  # the tables are gone through from their beginning on
+    places, back = shown["place"].to_numpy()[order], np.argsort(order)
     scores = [cell(seed, "influence") / "influence.parquet" for seed in seeds]
     said = {
         "teacher": read_opinions([warm_targets(seed) for seed in seeds], "logits", places),
@@ -42,13 +42,11 @@ def table(
     if tailored:
         own = [own_targets(seed, tailored) for seed in seeds]
         said[f"teacher of {tailored}"] = read_opinions(own, "logits", places)
-    # Back into the order in which they are shown.
-    back = np.argsort(by_place.index.map({index: n for n, index in enumerate(shown.index)}).to_numpy())
     if "true_label" not in texts:
         texts = texts.assign(true_label=np.nan)
     return searched.of_samples(
         shown.merge(texts, on="sample_id", how="left"),
-        {who: probabilities[back] for who, probabilities in said.items() if probabilities is not None},
+        {who: probabilities[back] for who, probabilities in said.items()},
         read_influences(seeds, places)[back],
         labels,
     )

@@ -97,11 +97,11 @@ def write_workspace(
 def _say(root, random, ids, seed, arms, classes):
     """What the warm teacher and those of the arms say of the rows that are taught."""
     warm = random.normal(size=(len(ids), classes))
-    said = {("teacher",): warm} | {(arm, "teacher"): 1.5 * warm for arm in arms if arm in ("control", "tailored")}
-    for where, logits in said.items():
+    tables = {("teacher",): {"logits": list(warm)}} | {(arm, "teacher"): {"row": range(len(ids))} for arm in arms}
+    tables |= {(arm, "teacher"): {"logits": list(1.5 * warm)} for arm in arms if arm in ("control", "tailored")}
+    for where, columns in tables.items():
         (root / cell(seed, *where)).mkdir(parents=True, exist_ok=True)
-        table = pd.DataFrame({"sample_id": ids, "logits": list(logits)})
-        table.to_parquet(root / cell(seed, *where) / "targets.parquet")
+        pd.DataFrame({"sample_id": ids} | columns).to_parquet(root / cell(seed, *where) / "targets.parquet")
 
 
 def write_evaluation(root, results, metric, classes=2):

@@ -974,6 +974,9 @@ def test_errors_on_transfer_stand_beside_those_on_train(reported):
 
 
 def choose(seed, arm, chosen, **selection):
+    teacher = cell(seed, arm, "teacher")
+    (teacher / "trials" / chosen).mkdir(parents=True)
+    shutil.copy(teacher / "targets.parquet", teacher / "trials" / chosen)
     write_json(cell(seed, arm, "student") / "choice.json", {"chosen": chosen, "selection": selection})
 
 
@@ -1009,7 +1012,6 @@ def test_the_teacher_of_an_arm_with_a_choice_is_the_one_that_was_chosen(workspac
     for seed in SEEDS:
         choose(seed, "tailored", "2", **{"0": {"accuracy": 0.7, "nll": 0.5}, "2": {"accuracy": 0.8, "nll": 0.5}})
         teacher = cell(seed, "tailored", "teacher")
-        (teacher / "trials/2").mkdir(parents=True)
         (teacher / "live").rename(teacher / "trials/2/live")
         for folder in (teacher / "trials/2", teacher / "trials/0"):
             write_json(folder / "config.json", {})
