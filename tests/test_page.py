@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from lgtm.config import read_yaml
-from lgtm.report import calibration, classes, lineage, moved, page, plots, samples
+from lgtm.report import calibration, classes, lineage, moved, page, plots, samples, searched
 from lgtm.report.pictures import Picture, picture
 from lgtm.report.text import to_html
 from lgtm.report.words import tailoring_helped
@@ -99,6 +99,12 @@ def test_what_would_act_on_a_terminal_or_turn_a_line_is_written_out(hostile):
     assert HOSTILE[0] in texts and HOSTILE[4] in texts
     assert r"\x1b[31mred \u202eturned\u2066 \x07bell" in texts
     assert table["labels"] == [HOSTILE[0], r"\x1b[31mred \u202eturned\u2066 \x07bell"]
+
+
+def test_a_cell_is_one_line_in_which_nothing_is_hidden():
+    assert searched.plain("a\n b\t\x1b[1m\u202ec") == r"a b \x1b[1m\u202ec"
+    assert len(searched.plain("x" * 5000)) == samples.LONGEST
+    assert searched.plain("x" * 5000).endswith("…")
 
 
 def test_markdown_has_no_html_of_a_text():
