@@ -12,6 +12,7 @@ def files_read(params: Params) -> dict[str, list[Path]]:
     """By stage, those of these files that are there; evaluate_warmup's and evaluate_rounds' are with evaluate's."""
     seeds, arms = params.seeds, params.arms
     cells, rounds = list(product(seeds, arms)), list(product(seeds, params.rounds.arms))
+    later = [str(number) for number in range(2, params.rounds.count + 1)]
     wanted = {
         "prepare": [DATA / "summary.json", DATA / "task.json", *map(role_path, TAUGHT)],
         "teacher_warmup": [path for seed in seeds for path in (warm_targets(seed), *_logs(cell(seed, "teacher")))],
@@ -22,7 +23,10 @@ def files_read(params: Params) -> dict[str, list[Path]]:
         ],
         "validation": [VALIDATION / str(seed) / "validation.json" for seed in seeds],
         "distill": [path for where in cells for path in _logs(cell(*where, "student"))],
-        "rounds": [path for seed, arm in rounds for path in cell(seed, arm, "rounds").glob("*/*/environment.json")],
+        "rounds": [
+            cell(*where, "rounds", number, network) / "environment.json"
+            for where, number, network in product(rounds, later, ("teacher", "student"))
+        ],
         "evaluate": [
             folder / f"{name}.parquet"
             for folder in (

@@ -139,7 +139,8 @@ def test_a_further_round_makes_another_student_and_is_reported(project):
     folders = [project.root / "work/runs/1/tailored" / name for name in ("student", "rounds/2/student")]
     first, second = ((folder / "model.safetensors").read_bytes() for folder in folders)
     assert first != second
-    assert "## Rounds" in (project.root / "reports/results.md").read_text()
+    assert "## Rounds" in (project.root / "reports/details.md").read_text()
+    assert "Students by round" in (project.root / "reports/report.html").read_text()
     project.edit({"arms": ["tailored"], "rounds.arms": []})
     assert project.repro() == GATHER
 
