@@ -151,6 +151,12 @@ def test_letters_of_a_phones_drawing_can_be_read(opened):
     assert min(size for size in sizes if size) > 8
 
 
+def test_nothing_of_a_drawing_is_black_on_black(opened):
+    page = opened("hostile", color_scheme="dark")
+    parts = "[...document.querySelectorAll('.wide .drawing *')].map((part) => getComputedStyle(part))"
+    assert "rgb(0, 0, 0)" not in page.evaluate(f"{parts}.flatMap((style) => [style.fill, style.stroke])")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_ink_stands_out_from_the_paper(opened, scheme):
     page = opened("hostile", color_scheme=scheme)
@@ -186,8 +192,10 @@ def test_it_is_used_by_keyboard_alone(opened):
 
 
 def test_it_can_be_printed(opened):
-    page = opened("hostile")
-    page.emulate_media(media="print")
+    """With dark ink on white paper, whatever the screen."""
+    page = opened("hostile", color_scheme="dark")
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert not page.locator("nav").is_visible()
     assert page.locator("figure .drawing").first.is_visible()
     assert page.pdf().startswith(b"%PDF")
