@@ -18,7 +18,7 @@ from lgtm.report.words import tailoring_helped
 from stages import opinions
 from stages import report as stage
 from stages.artifacts import DATA, VALIDATION, cell, write_json
-from tests.reported import ARMS, HOSTILE, SEEDS, relist, write_workspace
+from tests.reported import ARMS, HOSTILE, SEEDS, poison, relist, write_workspace
 
 ROOT = Path(__file__).parents[1]
 UNDRAWN = Picture(b"", b"", "", "", "", "")
@@ -88,6 +88,13 @@ def test_nothing_of_a_text_is_an_element_or_a_request(hostile):
     (policy,) = [attrs["content"] for _, attrs in elements.found if "Content-Security-Policy" in attrs.values()]
     assert policy.startswith("default-src 'none'; ") and "script-src 'sha256-" in policy
     assert "unsafe-inline" not in policy.split("script-src")[1]
+
+
+def test_what_goes_into_the_page_is_escaped(report):
+    elements = report(poison, arms=["kd"], transfer=40)
+    kinds = [attrs.get("type") for tag, attrs in elements.found if tag == "script"]
+    assert kinds == ["application/json", "application/json", None]
+    assert "(&lt;/script&gt;&lt;script&gt;window.ran = 1" in html()
 
 
 def test_what_would_act_on_a_terminal_or_turn_a_line_is_written_out(hostile):
