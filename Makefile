@@ -12,7 +12,6 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 repro: $(VENV)/.installed
 	@PYTHONPATH=src python -m lgtm.runner $(if $(JOBS),--jobs $(JOBS))
-	@cat reports/results.md
 
 test: $(VENV)/.installed
 	ruff check .
@@ -34,11 +33,13 @@ tune: $(VENV)/.installed
 
 # requirements.lock is exact; torch comes from it in the build that fits the machine. What would fail afterwards is told
 # before gigabytes are fetched.
-$(VENV)/.installed: requirements.lock
+$(VENV)/.installed: requirements.lock pyproject.toml
 	@git rev-parse --git-dir > /dev/null 2>&1 || { echo "error: this folder is not a git repository, which DVC needs:\
 	 git clone the project, or git init && git add . && git commit -m start" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) is older than 3.11;\
 	 name a newer one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	@# The command lgtm; what it runs is this folder's code.
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@

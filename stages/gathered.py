@@ -130,6 +130,13 @@ def read_validation(seeds: list[int]) -> dict[int, dict[str, Any]]:
     return {seed: read_json(VALIDATION / str(seed) / "validation.json") for seed in seeds}
 
 
+def read_checks(seeds: list[int]) -> dict[str, dict[str, float]]:
+    """How far the influence's finite difference is off forward mode, and how far it may be, by seed."""
+    wanted = ("disagreement", "tolerance")
+    found = {seed: read_json(cell(seed, "influence") / "summary.json", *wanted) for seed in seeds}
+    return {str(seed): {name: check[name] for name in wanted} for seed, check in found.items()}
+
+
 def read_curves(cells: pd.DataFrame, seeds: list[int], arms: list[str], metric: str) -> pd.DataFrame:
     """The metric on selection during every training run: phase, arm, seed, step, value."""
     # A teacher that learnt beside its student has no curve of its own.

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -16,7 +16,7 @@ from lgtm.data.transfer import TransferRows, chosen_rows
 from lgtm.demands import load_settings
 from lgtm.errors import UserError
 from lgtm.networks.pairs import Network, PairCard
-from lgtm.params import Prepare
+from lgtm.params import Params, Prepare
 from stages.artifacts import (
     ANSWERED,
     DATA,
@@ -36,12 +36,69 @@ from stages.artifacts import (
 PREDICTIONS = "teacher.predictions"  # where a pair's card names answers
 
 
+class Rows(NamedTuple):
+    """A task's rows with their roles, noise planted, and what was done; transfer's are on disk already.
+
+    leaderboard: the rows whose labels are hidden; classes: how that wants them written.
+    """
+
+    labels: list[str]
+    roles: dict[str, pd.DataFrame]
+    summary: dict[str, Any]
+    leaderboard: pd.DataFrame
+    classes: list[str]
+
+
 def main() -> None:
     """Write the roles' tables to work/data and the starting networks to work/init."""
     params, card, pair = load_settings()
+    labels, roles, summary, leaderboard, classes = read_rows(params, card, pair)
+
+    # Not before, because this takes half a minute on a busy machine: a mistake in a card is told at once.
+    from lgtm.networks.determinism import make_deterministic
+    from lgtm.networks.encoding import count_truncated
+    from lgtm.networks.models import starting_network
+    from lgtm.networks.trial import try_out
+
+    # A pretrained encoder may lack a pooler; what transformers makes in its place has to be the same each time.
+    make_deterministic(params.prepare.seed)
+    tokenizer = own_tokenizer(pair, roles["train"], card.max_length)
+    networks = {
+        place: starting_network(network, tokenizer, labels, card.max_length, field)
+        for place, network, field in starts(pair, params.pair)
+    }
+
+    own = next(iter(networks.values()))[1]
+    summary["truncated"] = {role: count_truncated(frame, own, card.max_length) for role, frame in roles.items()}
+    summary["truncated"]["transfer"] = sum(
+        count_truncated(rows, own, card.max_length) for rows in read_chunks(role_path("transfer"))
+    )
+    for role, frame in roles.items():
+        write_rows(role_path(role), frame)
+    write_json(DATA / "summary.json", summary)
+    # Apart from the counts, which tell of the test: what trains depends on this, and not on them.
+    majority = int(roles["train"]["label"].mode()[0])
+    task = {"labels": labels, "metrics": card.metrics, "max_length": card.max_length, "majority": majority}
+    write_json(DATA / "task.json", task)
+    write_rows(LEADERBOARD / "texts.parquet", leaderboard)
+    write_json(LEADERBOARD / "classes.json", classes)
+    rows = some_rows(roles)
+    for place, _, field in starts(pair, params.pair):
+        save_model(place, *networks[place])
+        try_out(place, labels, rows, card.max_length, field)
+    if pair.teacher.mean:
+        write_json(INIT / "teacher" / WEIGHTS, pair.teacher.weights)
+    # A dependency of what trains teachers: there even where a file of answers stands in their place.
+    (INIT / "teacher").mkdir(exist_ok=True)
+
+
+def read_rows(params: Params, card: TaskCard, pair: PairCard) -> Rows:
+    """Read the task and the teacher's answers, where it is a file of such, and give every row its role.
+
+    Transfer's rows, which may be many, are written as they come.
+    """
     folder, pair_path = Path("tasks") / params.task, Path("pairs") / f"{params.pair}.yaml"
     asked = answers_asked(pair, pair_path)
-
     raw, leaderboard = read_splits(card, folder), read_leaderboard(card, folder)
     classes = written_classes(raw.labels, card.leaderboard)
     answers = answers_given(asked, card, folder, raw.labels, pair_path)
@@ -56,47 +113,19 @@ def main() -> None:
     roles = plant_noise(roles, card.label_noise, card.clean_roles, len(raw.labels), params.prepare.seed)
     summary |= {"transfer": transfer, "files": raw.files}
     summary["label_noise"] = {"fraction": card.label_noise, "clean_roles": card.clean_roles}
+    return Rows(raw.labels, roles, summary, leaderboard, classes)
 
-    # Not before, because this takes half a minute on a busy machine: a mistake in a card is told at once.
-    from lgtm.networks.determinism import make_deterministic
-    from lgtm.networks.encoding import count_truncated
-    from lgtm.networks.models import starting_network, train_wordpiece
-    from lgtm.networks.trial import try_out
 
-    # A pretrained encoder may lack a pooler; what transformers makes in its place has to be the same each time.
-    make_deterministic(params.prepare.seed)
-    tokenizer = (
-        train_wordpiece(TaughtTexts(roles["train"]), pair.tokenizer.vocab_size, card.max_length)
-        if pair.tokenizer
-        else None
-    )
-    networks = {
-        place: starting_network(network, tokenizer, raw.labels, card.max_length, field)
-        for place, network, field in starts(pair, params.pair)
-    }
+def own_tokenizer(pair: PairCard, train: pd.DataFrame, max_length: int):
+    """The tokenizer of a pair from scratch, trained on train and transfer; None where the networks have their own."""
+    from lgtm.networks.models import train_wordpiece
 
-    own = next(iter(networks.values()))[1]
-    summary["truncated"] = {role: count_truncated(frame, own, card.max_length) for role, frame in roles.items()}
-    summary["truncated"]["transfer"] = sum(
-        count_truncated(rows, own, card.max_length) for rows in read_chunks(role_path("transfer"))
-    )
-    for role, frame in roles.items():
-        write_rows(role_path(role), frame)
-    write_json(DATA / "summary.json", summary)
-    # Apart from the counts, which tell of the test: what trains depends on this, and not on them.
-    majority = int(roles["train"]["label"].mode()[0])
-    task = {"labels": raw.labels, "metrics": card.metrics, "max_length": card.max_length, "majority": majority}
-    write_json(DATA / "task.json", task)
-    write_rows(LEADERBOARD / "texts.parquet", leaderboard)
-    write_json(LEADERBOARD / "classes.json", classes)
-    rows = pd.concat([*roles.values(), next(read_chunks(role_path("transfer")), None)])
-    for place, _, field in starts(pair, params.pair):
-        save_model(place, *networks[place])
-        try_out(place, raw.labels, rows, card.max_length, field)
-    if pair.teacher.mean:
-        write_json(INIT / "teacher" / WEIGHTS, pair.teacher.weights)
-    # A dependency of what trains teachers: there even where a file of answers stands in their place.
-    (INIT / "teacher").mkdir(exist_ok=True)
+    return train_wordpiece(TaughtTexts(train), pair.tokenizer.vocab_size, max_length) if pair.tokenizer else None
+
+
+def some_rows(roles: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Rows to try a network on: those of all roles, of transfer the first."""
+    return pd.concat([*roles.values(), next(read_chunks(role_path("transfer")), None)])
 
 
 def starts(pair: PairCard, name: str) -> list[tuple[Path, Network, str]]:

@@ -44,7 +44,7 @@ def main() -> None:
     metrics = tables.summarise(cells, arms) | {
         "environments": differing(environments),
         "tests": verdicts.significance(students, right, compared),
-        "influence": {"share_helpful": scores.share_helpful(influence)},
+        "influence": {"share_helpful": scores.share_helpful(influence), "checks": gathered.read_checks(seeds)},
         "validation": scores.validity(found, changes),
         "choices": tables.summarise_choices(gathered.read_choices(seeds, arms), task["roles"]["selection"]["rows"]),
         "cost": tables.summarise_cost(costs),

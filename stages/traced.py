@@ -17,7 +17,9 @@ def files_read(params: Params) -> dict[str, list[Path]]:
         "prepare": [DATA / "summary.json", DATA / "task.json", *map(role_path, TAUGHT)],
         "teacher_warmup": [path for seed in seeds for path in (warm_targets(seed), *_logs(cell(seed, "teacher")))],
         "student_warmup": [path for seed in seeds for path in _logs(cell(seed, "student"))],
-        "influence": [cell(seed, "influence") / "influence.parquet" for seed in seeds],
+        "influence": [
+            cell(seed, "influence") / name for seed in seeds for name in ("influence.parquet", "summary.json")
+        ],
         "teacher_tailored": [
             path for where in cells for path in (own_targets(*where), *_logs(cell(*where, "teacher")))
         ],

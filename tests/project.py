@@ -20,6 +20,7 @@ class Project:
     def __init__(self, root: Path):
         self.root = root
         self.path = [Path(sys.executable).parent]
+        self.environment: dict[str, str] = {}
         tracked = subprocess.run(
             ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
             cwd=ROOT, capture_output=True, text=True, check=True,
@@ -40,6 +41,7 @@ class Project:
         """A clone of another's git repository: what its host has."""
         project = cls.__new__(cls)
         project.root, project.path, project.params = root, list(other.path), copy.deepcopy(other.params)
+        project.environment = dict(other.environment)
         other("git", "clone", "--quiet", other("git", "remote", "get-url", "origin").strip(), str(root))
         return project
 
@@ -48,7 +50,7 @@ class Project:
         (self.root / "params.yaml").write_text(yaml.safe_dump(self.params, sort_keys=False))
 
     def __call__(self, *command: str, check: bool = True) -> str:
-        environment = os.environ | {"PATH": ":".join([*map(str, self.path), os.environ["PATH"]])}
+        environment = os.environ | {"PATH": ":".join([*map(str, self.path), os.environ["PATH"]])} | self.environment
         done = subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True)
         output = done.stdout + done.stderr
         assert not check or done.returncode == 0, output

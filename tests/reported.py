@@ -54,7 +54,10 @@ def write_workspace(
     unlabelled.to_parquet(root / DATA / "transfer.parquet", index=False)
     rows = {"train": len(train), "feedback": 120, "selection": 150, "test": 1000}
     summary = {
-        "roles": {role: {"rows": number, "groups": number // 2} for role, number in rows.items()},
+        "roles": {
+            role: {"rows": number, "groups": number // 2, "classes": {"bad": number // 2, "good": number // 2}}
+            for role, number in rows.items()
+        },
         "crossing": {"groups": 0, "near_duplicates": {"test": 0, "selection": 0, "feedback": 0}},
         "label_noise": {"fraction": flips, "clean_roles": []},
         "transfer": dict.fromkeys(("empty", "in_other_role", "group_held_out", "duplicates", "left_out"), 0)
@@ -85,6 +88,7 @@ def write_workspace(
         scores = pd.concat([scores, more], ignore_index=True)
         scores = scores.assign(student_logits=list(random.normal(size=(len(scores), len(labels)))))
         scores.to_parquet(root / cell(seed, "influence") / "influence.parquet")
+        write_json(root / cell(seed, "influence") / "summary.json", {"disagreement": 1e-4, "tolerance": 1e-2})
         write_json(root / VALIDATION / str(seed) / "validation.json", _validation(random, flips, transfer > 0))
         _curve(root, random, metrics[0], 0.91, 400, 10, seed, "teacher")
         _curve(root, random, metrics[0], MEANS["warmup"], 120, 3, seed, "student")

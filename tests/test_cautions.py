@@ -2,7 +2,16 @@
 
 import pytest
 
-from lgtm.report.cautions import MORE_TRAINING, OTHER_ANSWERS, at_chance, harm, of_models, weak_teacher
+from lgtm.report.cautions import (
+    MORE_TRAINING,
+    OTHER_ANSWERS,
+    at_chance,
+    failed_checks,
+    few_rows,
+    harm,
+    of_models,
+    weak_teacher,
+)
 
 
 def value(mean, half=0.01):
@@ -124,3 +133,25 @@ def test_only_the_teachers_own_students_count_against_it():
     harmed, weak = of_models(metrics, "accuracy", "best", answers=False)
     assert harmed.startswith("`online`")
     assert weak.startswith("The warmed-up teacher is below")
+
+
+def test_a_held_out_role_with_next_to_nothing_of_a_class():
+    roles = {role: {"rows": 40, "classes": {"a": 35, "b": 5}} for role in ("selection", "feedback")}
+    roles |= {"train": {"rows": 3, "classes": {"a": 2, "b": 1}}, "test": {"rows": 4, "classes": {"a": 4, "b": 0}}}
+    assert few_rows(roles) == ["Few test rows of some classes, on which all figures are: `a` 4 and `b` 0."]
+    roles["feedback"] = {"rows": 9, "classes": {f"c{n}": n % 5 for n in range(7)}}
+    assert few_rows(roles)[0] == (
+        "Few feedback rows of some classes, which gives the influence its direction: `c0` 0, `c1` 1, `c2` 2, `c3` 3,"
+        " `c4` 4 and 2 classes more."
+    )
+    roles["feedback"] = {"rows": 0, "classes": {"a": 0, "b": 0}}  # folds of train in its place
+    assert len(few_rows(roles)) == 1
+
+
+def test_a_finite_difference_that_is_off():
+    checks = {"1": {"disagreement": 0.004, "tolerance": 0.01}, "2": {"disagreement": 0.123, "tolerance": 0.01}}
+    (said,) = failed_checks(checks)
+    assert said.startswith(
+        "The influence's check fails (seed 2): the finite difference is up to 12.3 % off forward mode;"
+    )
+    assert failed_checks({"1": checks["1"]}) == []

@@ -75,3 +75,16 @@ def test_a_kill_while_it_is_written_leaves_the_old_file_and_the_order(folder, mo
         assert Path("dvc.lock").read_bytes() == before
     lock_file().record(entries("c", "a"))
     assert names() == ORDER
+
+
+def test_a_full_disk_leaves_the_lock_as_it_was(folder):
+    lock_file().record(entries("a"))
+    before = Path("dvc.lock").read_bytes()
+    new = Path("tmp/dvc.lock.new")
+    new.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        lock_file().record(entries("b"))
+    assert Path("dvc.lock").read_bytes() == before
+    new.unlink()  # room again
+    lock_file().record(entries("b"))
+    assert names() == ["a", "b"]

@@ -303,7 +303,7 @@ def test_one_seed_one_arm_no_flips(workspace):
     stage.main()
     metrics, summary, page = read_reports()
     assert metrics["arms"]["ce"]["accuracy"]["low"] is None
-    assert list(metrics["influence"]) == ["share_helpful"]
+    assert list(metrics["influence"]) == ["share_helpful", "checks"]
     assert list(summary) == ["of", "metric", "majority", "warm", "ce", "ship", "recommendation", "cautions"]
     assert {path.name for path in stage.FIGURES.iterdir()} == FIGURES
     assert "nothing to compare" in page

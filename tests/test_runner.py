@@ -18,10 +18,26 @@ from lgtm.runner.warm import WarmPython
 RUNNER = ("env", "PYTHONPATH=src", "python", "-m", "lgtm.runner", "--jobs", "2")
 
 
+# In every python of the project: what would leave the machine is refused, and noted.
+GUARD = """
+import os, socket, sys
+def guard(event, arguments):
+    if event in ("socket.connect", "socket.sendto") and arguments[0].family == socket.AF_UNIX:
+        return
+    if event in ("socket.connect", "socket.sendto", "socket.getaddrinfo", "socket.gethostbyname"):
+        with open(os.path.join(os.path.dirname(__file__), "connections"), "a") as file:
+            print(event, arguments[1:], *sys.argv, file=file)
+        raise PermissionError(f"{event} {arguments[1:]}")
+sys.addaudithook(guard)
+"""
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """A project that plain `dvc repro` has run."""
     made = Project(tmp_path_factory.mktemp("project"))
+    (made.root / "src/sitecustomize.py").write_text(GUARD)
+    made.environment = {"PYTHONPATH": str(made.root / "src")}
     with WarmPython(made.root) as warm:
         warm.start()
         made.path.insert(0, warm.folder)
@@ -78,6 +94,24 @@ def test_side_by_side_leaves_the_lock_of_dvc_repro(project):
     assert (project.root / "dvc.lock").read_bytes() == project.lock
     assert project("dvc", "status").strip() == "Data and pipelines are up to date."
     assert "all up to date" in project(*RUNNER)
+
+
+def test_nothing_has_left_the_machine_in_a_whole_run(project):
+    """By Python's own sockets; what libraries do by themselves, strace has shown (docs/log.md, 2026-11-26)."""
+    noted = project.root / "src/connections"
+    assert not noted.exists()
+    reach = "import socket; socket.socket().connect(('127.0.0.1', 9))"
+    assert "PermissionError" in project("env", "PYTHONPATH=src", "python", "-c", reach, check=False)
+    assert noted.read_text().startswith("socket.connect (('127.0.0.1', 9),) -c")
+    noted.unlink()
+
+
+def test_a_run_ends_in_what_its_report_says_first(project):
+    lines = project(*RUNNER).splitlines()  # what went to stdout comes first here
+    (began,) = (number for number, line in enumerate(lines) if line == "Results: task tiny, pair tiny")
+    assert "Ship: nothing. One seed can recommend nothing: list 3 or more in params.yaml." in lines[began:]
+    end = lines.index("More: reports/results.md")
+    assert not any("**" in line or "Verdicts" in line for line in lines[began:end])
 
 
 def test_only_what_changed_runs_and_what_was_run_before_comes_from_the_cache(project):
@@ -165,21 +199,28 @@ def test_a_note_of_locks_that_a_kill_has_torn_stops_nothing(project):
     assert "all up to date" in project(*RUNNER)
 
 
-@pytest.mark.parametrize("left", ["not reaped", "its number is another's"])
+@pytest.mark.parametrize("left", ["not reaped", "its number is another's", "it started after the note"])
 def test_a_lock_of_a_process_that_has_ended_stops_nothing_and_of_one_that_runs_does(project, left):
     ended = subprocess.Popen(["true"])
     wait_for(lambda: psutil.Process(ended.pid).status() == psutil.STATUS_ZOMBIE)
     holder = {
         "not reaped": {"pid": ended.pid, "cmd": "dvc repro"},
         "its number is another's": {"pid": os.getpid(), "cmd": f"{project.root}/src/lgtm/runner/cell.py prepare"},
+        "it started after the note": {"pid": os.getpid(), "cmd": "dvc repro"},
     }[left]
     note = project.root / ".dvc/tmp/rwlock"
     note.write_text(json.dumps({"write": {str(project.root / "work/data"): holder}}))
+    if left == "it started after the note":
+        os.utime(note, (1e9, 1e9))
     assert "all up to date" in project(*RUNNER)
     ended.wait()
     alive = {"pid": os.getpid(), "cmd": "dvc repro"}
     note.write_text(json.dumps({"write": {str(project.root / "work/data"): alive}}))
     assert "is busy, it is being blocked by" in project(*RUNNER, check=False)
+    before = (project.root / "params.yaml").read_bytes()
+    refused = project(*RUNNER, "-S", "distill.temperature=5", check=False)
+    assert f"dvc repro (process {os.getpid()}) runs a stage in this folder with the settings as they are" in refused
+    assert (project.root / "params.yaml").read_bytes() == before
     note.unlink()
 
 

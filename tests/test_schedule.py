@@ -6,6 +6,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
+from lgtm.errors import UserError
+from lgtm.runner.__main__ import reasons, which_failed
 from lgtm.runner.schedule import Outcome, run_cells
 
 #     a - b - d - e        f alone
@@ -102,3 +104,32 @@ def test_what_is_done_is_written_though_the_run_is_stopped():
     with ThreadPoolExecutor() as pool, pytest.raises(KeyboardInterrupt):
         run_cells(cells, lambda name: pool.submit(cells.work, name), lambda: 1, show)
     assert {"a", "b"} <= set(cells.recorded)
+
+
+def test_a_disk_that_is_full_is_told_once_and_does_not_hide_what_ended_the_run():
+    cells = Cells(places=1)
+
+    def full(entries):
+        raise UserError("dvc.lock: cannot be written: No space left on device")
+
+    cells.record = full
+    with pytest.raises(UserError, match="No space left"):
+        cells.run()
+
+    def refuse(name):
+        raise UserError(f"{name}: no room")
+
+    with pytest.raises(UserError, match="a: no room"):
+        run_cells(cells, refuse, lambda: 1, lambda progress, ended=None: None)
+
+
+def test_the_reasons_of_cells_are_told_again_at_the_end():
+    cells = Cells(failing=("b", "f"), places=1)
+    progress = cells.run()
+    progress.failed[0] = Outcome("b", 1.0, failure="the loss is nan\x1b")
+    assert reasons(progress)[0] == "b: the loss is nan\\x1b"
+    progress.failed[0] = Outcome("b", 1.0, failure="Traceback\nValueError: 3\nexited with 1")
+    assert reasons(progress)[0] == "b: ValueError: 3"
+    assert which_failed(progress) == "failed: b, f; left out for it: d, e"
+    progress.last = progress.failed[1]  # just told
+    assert [line.partition(":")[0] for line in reasons(progress)] == ["b"]

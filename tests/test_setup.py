@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture
 def unpacked(tmp_path):
     """A copy of the project without its repository, as from a ZIP."""
-    for name in ("Makefile", "requirements.lock"):
+    for name in ("Makefile", "pyproject.toml", "requirements.lock"):
         shutil.copyfile(ROOT / name, tmp_path / name)
     return tmp_path
 

@@ -137,12 +137,18 @@ def test_a_descent_on_the_most_helpful_samples_lowers_the_feedback_loss_and_on_t
 
 
 @pytest.fixture(scope="module")
-def student_of_noisy_labels():
-    """A student after a little training on sentences of which a fifth has the wrong label, and clean feedback."""
+def noisy():
+    """Students after a little training on sentences of which a fifth has the wrong label, and clean feedback."""
     frame, clean = tiny.table(80), tiny.table(24, start=80)
     flipped = np.random.default_rng(0).permutation(80) < 16
     frame.loc[flipped, "label"] = 1 - frame.loc[flipped, "label"]
     train, feedback = (EncodedTexts(rows, tiny.tokenizer(), max_length=16) for rows in (frame, clean))
+    students = [student_of(train, feedback, seed) for seed in range(6)]
+    return SimpleNamespace(train=train, feedback=feedback, flipped=flipped, students=students)
+
+
+def student_of(train, selection, seed):
+    """A trained student and its second moments."""
     model = tiny.model("bert", 2)
     settings = SimpleNamespace(
         epochs=3,
@@ -158,38 +164,43 @@ def student_of_noisy_labels():
         model,
         LabelLoss(),
         train,
-        feedback,
+        selection,
         settings,
         steps=count_steps(len(train), settings),
         learning_rate=2e-3,
         precision="fp32",
-        seed=0,
+        seed=seed,
         metrics=["accuracy"],
         log=lambda step, values: None,
         description="test",
     )
-    return model.eval(), train, feedback, fitted.second_moments, flipped
+    return model.eval(), fitted.second_moments
+
+
+def in_order(data):
+    return ordered_batches(data, 8, list(range(len(data))), torch.device("cpu"))
+
+
+def found_flips(noisy, model, moments, kind):
+    """AUC of the influence as a finder of flipped labels; preconditioned where there are moments."""
+    labels = torch.tensor(noisy.feedback.labels)
+    loss_sum = feedback_loss(kind, torch.from_numpy(predict(model, noisy.feedback, 8)), labels)
+    direction = feedback_gradient(model, in_order(noisy.feedback), scope_parameters(model, "head"), loss_sum)
+    if moments:
+        direction = precondition(direction, moments)
+    scored = tangents(model, in_order(noisy.train), normalise(direction), method="finite_difference", step_size=1e-4)
+    logits, derivative = (torch.cat(column) for column in zip(*scored, strict=True))
+    influence = label_influence(logits, derivative, torch.tensor(noisy.train.labels))
+    return detection(influence.numpy(), noisy.flipped)["auc"]
 
 
 # Not `calibrated`: a student that is right everywhere is left no direction, and docs/influence.md has it inverted.
-@pytest.mark.parametrize("preconditioner", ["none", "adamw"])
+@pytest.mark.parametrize("preconditioned", [False, True], ids=["raw", "adamw"])
 @pytest.mark.parametrize("kind", ["cross_entropy", "margin"])
-def test_flipped_labels_have_the_lower_influence(student_of_noisy_labels, kind, preconditioner):
-    model, train, feedback, moments, flipped = student_of_noisy_labels
-    labels = torch.tensor(feedback.labels)
-    loss_sum = feedback_loss(kind, torch.from_numpy(predict(model, feedback, 8)), labels)
-
-    def batches(data):
-        return ordered_batches(data, 8, list(range(len(data))), torch.device("cpu"))
-
-    direction = feedback_gradient(model, batches(feedback), scope_parameters(model, "head"), loss_sum)
-    if preconditioner == "adamw":
-        direction = precondition(direction, moments)
-    scored = tangents(model, batches(train), normalise(direction), method="finite_difference", step_size=1e-4)
-    logits, derivative = (torch.cat(column) for column in zip(*scored, strict=True))
-    influence = label_influence(logits, derivative, torch.tensor(train.labels))
-    # A turned sign gives less than a half. What AdamW's moments make of so short a training depends on its batches.
-    assert detection(influence.numpy(), flipped)["auc"] > (0.7 if preconditioner == "adamw" else 0.9)
+def test_flipped_labels_have_the_lower_influence(noisy, kind, preconditioned):
+    aucs = [found_flips(noisy, model, moments if preconditioned else None, kind) for model, moments in noisy.students]
+    # The task has few different texts, and a student's AUC is 0.6 to 1.0 by its seed. A turned sign gives 0.3 at most.
+    assert np.mean(aucs) > 0.7, aucs
 
 
 def test_a_parameter_that_the_logits_do_not_depend_on_has_no_part_in_the_direction():

@@ -69,7 +69,7 @@ def parse(schema: type[Schema], data: Any, path: Path | str, prefix: str = "") -
     except ValidationError as error:
         problems = [_describe(problem, prefix) for problem in error.errors()]
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise UserError(f"{path}: {problems[0]}{more}") from error
+        raise UserError(f"{path}: {problems[0]}{more}", [f"{path}: {each}" for each in problems]) from error
 
 
 def _describe(problem: dict[str, Any], prefix: str) -> str:

@@ -1,6 +1,7 @@
 """The one exception that a user's mistake ends in."""
 
 import re
+from collections.abc import Sequence
 
 # Control characters, ends of lines and paragraphs, what turns the direction of writing, half characters. Not what joins
 # letters: Persian and emoji need it.
@@ -8,10 +9,14 @@ HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u
 
 
 class UserError(Exception):
-    """A mistake in the user's input: one line that names the file and field, what was found, what would be right."""
+    """A mistake in the user's input: one line that names the file and field, what was found, what would be right.
 
-    def __init__(self, line: str):
+    lines: where several mistakes were found at once, a line for each; `lgtm check` shows them all.
+    """
+
+    def __init__(self, line: str, lines: Sequence[str] = ()):
         super().__init__(visible(line))
+        self.lines = [visible(each) for each in lines] or [str(self)]
 
 
 def visible(text: str) -> str:

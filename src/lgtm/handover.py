@@ -15,6 +15,12 @@ GRAPH = Path("dvc.yaml")
 LENGTH = 8  # bytes in which a safetensors file says how long its header is
 
 
+def require_project() -> None:
+    """Raise UserError where the current folder is no project."""
+    if not GRAPH.is_file():
+        raise UserError(f"{Path.cwd()}: no {GRAPH} here; run it in the project's folder")
+
+
 def existing(path: Path, *wanted: str) -> Path:
     """The path of a stage's output that is there and whole: no killed run, full disk or copy has left half of it.
 

@@ -7,14 +7,17 @@ from pydantic import Field
 
 # What numbers may be, far beyond what anyone uses on either side: a slip of the keyboard would run for years, fill the
 # memory, overflow or be nothing in fp32, and none of that is told.
+MOST_STEPS = 10**7
+HIGHEST = 10_000  # beyond it a term alone would be heard
 Rows = Annotated[int, Field(ge=1, le=10**9)]
 Tokens = Annotated[int, Field(ge=1, le=10**9)]
 BatchSize = Annotated[int, Field(ge=1, le=10**5)]
 Times = Annotated[int, Field(ge=1, le=10_000)]  # that a network is trained, evaluated or shown
 Teachers = Annotated[int, Field(ge=2, le=1000)]  # in place of one, or folds, each with its own
-Steps = Annotated[int, Field(ge=0, le=10**7)]
+Steps = Annotated[int, Field(ge=0, le=MOST_STEPS)]
+SomeSteps = Annotated[int, Field(ge=1, le=MOST_STEPS)]
 Epochs = Annotated[float, Field(ge=1e-3, le=10_000)]
-Weight = Annotated[float, Field(ge=0.0, le=10_000)]  # of a term in a loss
+Weight = Annotated[float, Field(ge=0.0, le=HIGHEST)]  # of a term in a loss
 Factor = Annotated[float, Field(ge=1e-4, le=10_000)]
 Temperature = Annotated[float, Field(ge=0.01, le=100)]
 LearningRate = Annotated[float, Field(ge=1e-9, le=1.0)]

@@ -9,6 +9,15 @@ from lgtm.report.text import listed, show, show_points
 Network = tuple[int, str]  # a seed, and the folder in it: teacher, student, kd/student
 Environment = dict[str, Any]
 
+# What roles do for which a class has to have rows; of fewer than so many, little is to be said.
+HELD_OUT = {
+    "selection": "which chooses checkpoints",
+    "feedback": "which gives the influence its direction",
+    "test": "on which all figures are",
+}
+FEWEST_OF_A_CLASS = 5
+SHOWN = 5  # of them
+
 # What comes first where a model is poor. Answers cannot be trained.
 MORE_TRAINING = "more warm-up epochs, another learning rate or more rows"
 MORE_STUDENT = (
@@ -98,6 +107,30 @@ def crossing_roles(summary: dict[str, Any]) -> list[str]:
     ]
     found = [f"Groups of rows that stand in more than one role: {crossing['groups']:,}."] if crossing["groups"] else []
     return found + ([f"Nearly the same as a row of another role: {listed(said)}."] if said else [])
+
+
+def few_rows(roles: dict[str, dict[str, Any]]) -> list[str]:
+    """That a role which directs, chooses or judges has next to nothing of some classes. roles: of prepare's summary."""
+    said = []
+    for role, counted in roles.items():
+        few = {name: rows for name, rows in counted["classes"].items() if rows < FEWEST_OF_A_CLASS}
+        if role in HELD_OUT and counted["rows"] and few:
+            shown = [f"`{name}` {rows}" for name, rows in list(few.items())[:SHOWN]]
+            rest = [f"{len(few) - SHOWN} classes more"] if len(few) > SHOWN else []
+            said.append(f"Few {role} rows of some classes, {HELD_OUT[role]}: {listed([*shown, *rest])}.")
+    return said
+
+
+def failed_checks(checks: dict[str, dict[str, float]]) -> list[str]:
+    """That the finite difference is not what forward mode says. checks: by seed, what the influence stage found."""
+    far = {seed: found for seed, found in checks.items() if found["disagreement"] > found["tolerance"]}
+    if not far:
+        return []
+    worst, seeds = max(found["disagreement"] for found in far.values()), "seed" if len(far) == 1 else "seeds"
+    return [
+        f"The influence's check fails ({seeds} {', '.join(far)}): the finite difference is up to"
+        f" {100 * worst:.1f} % off forward mode; set `influence.method: forward` or another `influence.step_size`."
+    ]
 
 
 def of_models(metrics: Metrics, official: str, keep: str, *, answers: bool) -> list[str]:

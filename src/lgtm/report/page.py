@@ -88,6 +88,8 @@ def content(
             *cautions.mixed_environments(metrics["environments"]),
             *cautions.of_models(metrics, official, keep, answers=answers),
             *cautions.clean_feedback(summary["label_noise"], heard),
+            *cautions.few_rows(summary["roles"]),
+            *cautions.failed_checks(metrics["influence"]["checks"]),
             *cautions.crossing_roles(summary),
         ],
         "recommendation": metrics["recommendation"],

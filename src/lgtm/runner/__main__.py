@@ -6,16 +6,22 @@ PYTHONPATH=src python -m lgtm.runner --jobs 4
 import argparse
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
 from lgtm.config import read_yaml
-from lgtm.errors import UserError
+from lgtm.errors import UserError, visible
+from lgtm.handover import require_project
+
+if TYPE_CHECKING:
+    from lgtm.runner.schedule import Progress
 
 SHOWN = 6  # names of cells in a line
+REPORT = "report"  # the cell whose page has the recommendation
 WAITING = 1000  # threads, each of which waits for a cell, at most
 
 
@@ -43,7 +49,9 @@ def main() -> None:
     try:
         alone(lambda: run(**vars(options)))
     except UserError as error:
-        sys.exit(f"error: {error}")
+        sys.exit("\n".join(f"error: {line}" for line in error.lines))
+    except OSError as error:
+        sys.exit(f"error: {error.filename or Path.cwd()}: {error.strerror or error}; what is done is kept")
     except KeyboardInterrupt:
         sys.exit("stopped; what is done is kept: run again to go on")
 
@@ -57,8 +65,7 @@ def positive(text: str) -> int:
 
 def alone(work: Callable[[], None]) -> None:
     """Do the work unless it is done in this folder already. Raises UserError then, and where this is no project."""
-    if not Path("dvc.yaml").is_file():
-        raise UserError(f"{Path.cwd()}: no dvc.yaml here; run it in the project's folder")
+    require_project()
     lock = Path(".locks/runner.lock")
     try:
         lock.parent.mkdir(exist_ok=True)
@@ -76,9 +83,9 @@ def require_cards() -> None:
     params = read_yaml("params.yaml")
     task, pair = (str(params.get(name)) for name in ("task", "pair"))
     if not Path("tasks", task, "task.yaml").is_file() or not Path("pairs", f"{pair}.yaml").is_file():
-        from lgtm.demands import load_settings
+        from lgtm.checks.project import require_settings
 
-        load_settings()
+        require_settings()
 
 
 def run(
@@ -105,7 +112,9 @@ def run(
 
 def run_graph(targets: list[str], jobs: int | None, scheduler: str | None, remote: str | None) -> None:
     """Run the cells, so many at a time. Raises UserError where one fails."""
+    from lgtm.runner.beforehand import Beforehand
     from lgtm.runner.cluster import Apart, Shared, dask_cluster
+    from lgtm.runner.conclusion import conclusion
     from lgtm.runner.graph import Graph
     from lgtm.runner.jobs import default_jobs
     from lgtm.runner.local import run_cell
@@ -126,14 +135,33 @@ def run_graph(targets: list[str], jobs: int | None, scheduler: str | None, remot
             places = at_a_time = (lambda: jobs) if jobs else default_jobs()
             work = lambda name: run_cell(warm, name)  # noqa: E731
         view = stack.enter_context(View(list(graph.stages), at_a_time))
-        progress = run_cells(graph, lambda name: pool.submit(work, name), places, view)
+        look = Beforehand(at_a_time, here=not scheduler, say=view.say)
+
+        def submit(name: str) -> Future:
+            look(name)
+            return pool.submit(work, name)
+
+        progress = run_cells(graph, submit, places, view)
         view.conclude(progress)
     if progress.failed:
-        names = ", ".join(outcome.name for outcome in progress.failed)
-        more = f" and {len(progress.left_out) - SHOWN} more" if len(progress.left_out) > SHOWN else ""
-        left_out = ", ".join(progress.left_out[:SHOWN]) or "nothing"
-        raise UserError(f"failed: {names}; left out for it: {left_out}{more}")
+        raise UserError(failed := which_failed(progress), [*reasons(progress), failed])
     graph.settle()
+    if REPORT in graph.stages:
+        print("\n".join(conclusion()))
+
+
+def which_failed(progress: "Progress") -> str:
+    """The cells that failed, and what was left out for them, in a line."""
+    names = ", ".join(outcome.name for outcome in progress.failed)
+    more = f" and {len(progress.left_out) - SHOWN} more" if len(progress.left_out) > SHOWN else ""
+    return f"failed: {names}; left out for it: {', '.join(progress.left_out[:SHOWN]) or 'nothing'}{more}"
+
+
+def reasons(progress: "Progress") -> list[str]:
+    """Why cells failed, a line each, once more at the end, where other cells have run since."""
+    told = [outcome for outcome in progress.failed if outcome is not progress.last]
+    lines = {outcome.name: outcome.failure.strip().splitlines() for outcome in told}
+    return [f"{name}: {visible(each[max(0, len(each) - 2)])}" for name, each in lines.items()]
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from lgtm.demands import load_settings
 from lgtm.errors import UserError, one_line
 from lgtm.params import load_params
 from lgtm.runner.graph import Graph, dvc_errors
+from lgtm.runner.rwlock import running
 
 PARAMS = Path("params.yaml")
 
@@ -24,20 +25,32 @@ def change(settings: Sequence[str]) -> None:
     """Write settings into params.yaml as `dvc exp run -S` does, and leave them there.
 
     Raises UserError, and writes nothing, for what -S does not take, a key that params.yaml has not, a value that it
-    does not take, or a card that is not there.
+    does not take, or a card that is not there; nor while another process runs a stage with the settings of before.
     """
-    load_params(PARAMS)
+    with dvc_errors(), Repo() as repo:
+        if other := running(repo):
+            raise UserError(
+                f"-S {' '.join(settings)}: {other['cmd']} (process {other['pid']}) runs a stage in this folder with the"
+                " settings as they are; wait for it or stop it"
+            )
     with tempfile.TemporaryDirectory(dir=".") as folder:
-        changed = Path(shutil.copy(PARAMS, folder))
-        try:
-            apply_overrides(changed, list(settings))
-        except (InvalidArgumentError, YAMLError) as error:  # the second where a value, such as range(1,3), is no YAML
-            raise UserError(f"-S {' '.join(settings)}: {one_line(error.__cause__ or error)}") from error
+        changed = overridden(settings, Path(folder))
         try:
             load_settings(changed)
         except UserError as error:
             raise UserError(f"-S: {str(error).removeprefix(f'{changed}: ')}") from error
         changed.replace(PARAMS)
+
+
+def overridden(settings: Sequence[str], folder: Path) -> Path:
+    """A copy of params.yaml in the folder, with these settings. Raises UserError for what -S does not take."""
+    load_params(PARAMS)
+    changed = Path(shutil.copy(PARAMS, folder))
+    try:
+        apply_overrides(changed, list(settings))
+    except (InvalidArgumentError, YAMLError) as error:  # the second where a value, such as range(1,3), is no YAML
+        raise UserError(f"-S {' '.join(settings)}: {one_line(error.__cause__ or error)}") from error
+    return changed
 
 
 def require_free(name: str) -> None:

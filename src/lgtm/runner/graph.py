@@ -5,17 +5,16 @@ seconds a cell where there are a hundred. Here the first is read once, and many 
 """
 
 import fcntl
-import json
 import os
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 import networkx as nx
-import psutil
 from dvc.exceptions import DvcException
-from dvc.lock import LockBase, make_lock
+from dvc.lock import LockBase
 from dvc.repo import Repo
 from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 from dvc.stage import PipelineStage
@@ -24,8 +23,11 @@ from dvc.stage.serialize import to_lockfile
 from dvc_data.hashfile.hash_info import HashInfo
 
 from lgtm.errors import UserError, one_line
+from lgtm.handover import writing
+from lgtm.runner.cache import hashed_cache
 from lgtm.runner.lockfile import Entry, LockFile
 from lgtm.runner.once import one_look, read_yaml_once
+from lgtm.runner.rwlock import forget_dead_locks
 
 
 class Graph:
@@ -40,7 +42,7 @@ class Graph:
             read_yaml_once()
             self.repo = Repo(_wait_for_lock=True)
             self.repo.lock = InLine(self.repo.lock, Path(self.repo.tmp_dir) / "in-line")
-            _forget_dead_locks(self.repo)
+            forget_dead_locks(self.repo)
             graph = get_active_graph(self.repo.index.graph)
             wanted = collect_stages(self.repo, targets) if targets else _of_project(self.repo)
             # In the order of `dvc repro`.
@@ -62,7 +64,8 @@ class Graph:
         UserError where it fails.
         """
         stage = self.stages[name]
-        with dvc_errors(), self.repo.lock, self.repo.scm_context(autostage=False, quiet=True):
+        quiet = self.repo.scm_context(autostage=False, quiet=True)
+        with dvc_errors(), self.repo.lock, quiet, hashed_cache(self.repo):
             if not stage.reproduce():
                 return None
             if isinstance(stage, PipelineStage):
@@ -89,7 +92,7 @@ class Graph:
     def fetch(self, name: str, entry: Entry, remote: str | None) -> None:
         """Get the outputs that a cell has by its entry, from a DVC remote; None: the default one."""
         stage = self.stages[name]
-        with dvc_errors(), self.repo.lock:
+        with dvc_errors(), self.repo.lock, hashed_cache(self.repo):
             self.adopt(name, entry)
             self.repo.cloud.pull(self._objects(name, remote), remote=remote)
             stage.checkout(force=True)
@@ -100,7 +103,7 @@ class Graph:
 
     def record(self, entries: Mapping[str, Entry]) -> None:
         """Write cells' entries into dvc.lock, as `dvc repro` leaves it."""
-        with dvc_errors(), self.repo.lock:
+        with dvc_errors(), self.repo.lock, writing(self.lock_file.path):
             self.lock_file.record(entries)
 
     def settle(self) -> None:
@@ -153,45 +156,17 @@ def loaded() -> Graph:
 
 @contextmanager
 def dvc_errors() -> Iterator[None]:
-    """DVC's errors as ours: one line."""
+    """DVC's errors as ours: one line; those of a full disk too, which DVC lets through from its files and databases."""
     try:
         yield
     except DvcException as error:
         raise UserError(one_line(error)) from error
+    except OSError as error:
+        raise UserError(f"{error.filename or Path.cwd()}: {error.strerror or one_line(error)}") from error
+    except sqlite3.Error as error:
+        raise UserError(f"{Path('.dvc/tmp')}: {one_line(error)}") from error
 
 
 def _of_project(repo: Repo) -> list[PipelineStage]:
     """The stages of dvc.yaml, which `dvc repro` takes without a target and reads a second time."""
     return [stage for stage in repo.index.stages if isinstance(stage, PipelineStage)]
-
-
-def _forget_dead_locks(repo: Repo) -> None:
-    """Take what killed processes have left out of DVC's note of who reads and writes what: DVC would refuse to run.
-
-    It takes a process that has ended for alive until it is reaped, or where its number is another's now, and fails
-    where a kill has left half of the note.
-    """
-    note = Path(repo.tmp_dir) / "rwlock"
-    hardlink = repo.config["core"].get("hardlink_lock", False)
-    with repo.lock, make_lock(f"{note}.lock", tmp_dir=repo.tmp_dir, hardlink_lock=hardlink):
-        try:
-            held = json.loads(note.read_text())
-        except FileNotFoundError:
-            return
-        except ValueError:
-            note.unlink()
-            return
-        reads = {path: list(filter(_is_alive, readers)) for path, readers in held.get("read", {}).items()}
-        writes = {path: writer for path, writer in held.get("write", {}).items() if _is_alive(writer)}
-        note.write_text(json.dumps({"read": {path: who for path, who in reads.items() if who}, "write": writes}))
-
-
-def _is_alive(holder: dict) -> bool:
-    """Whether the process that DVC has noted still runs; a cell of the runner is a fork of a warm python."""
-    try:
-        process = psutil.Process(holder["pid"])
-        of_runner = "runner/cell.py" in holder["cmd"] or "runner/apart.py" in holder["cmd"]
-        other = of_runner and "lgtm.runner.warm" not in process.cmdline()
-        return process.status() != psutil.STATUS_ZOMBIE and not other
-    except psutil.NoSuchProcess:
-        return False

@@ -4,15 +4,11 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
 
 from lgtm import processes
+from lgtm.checks.room import COPIES, STARTING
 
-# Of a cell on a GPU: CUDA's own and a small batch's activations, in MiB, and what training holds of a network's weights
-# (theirs, their gradients, AdamW's two moments, and a copy of the best).
-ITS_OWN = 2500
-COPIES = 5
-STARTING = Path("work/init")  # networks, as prepare leaves them
+ITS_OWN = 2500  # MiB of a cell on a GPU: CUDA's own and a small batch's activations
 
 
 def default_jobs() -> Callable[[], int]:

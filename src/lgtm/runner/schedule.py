@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -30,6 +31,7 @@ class Progress:
     done: list[Outcome] = field(default_factory=list)
     failed: list[Outcome] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    last: Outcome | None = None  # that has ended
 
     @property
     def settled(self) -> int:
@@ -63,8 +65,11 @@ def run_cells(
             run.fill()
             run.record(sparingly=True)
             show(run.progress)
-    finally:
-        run.record()
+    except BaseException:
+        with suppress(UserError):  # a full disk, say, of which the first error is told
+            run.record()
+        raise
+    run.record()
     return run.progress
 
 
@@ -106,6 +111,7 @@ class _Run:
         name = self.futures.pop(future)
         began = self.progress.running.pop(name)
         outcome = future.result() if not future.exception() else _broken(name, began, future.exception())
+        self.progress.last = outcome
         if outcome.failure:
             self.progress.failed.append(outcome)
             self._leave_out(name)

@@ -12,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from lgtm.errors import visible
 from lgtm.runner.local import last_line, log_of
 from lgtm.runner.schedule import Outcome, Progress
 
@@ -47,6 +48,10 @@ class View:
             )
         if self.live:
             self.live.update(self._table(progress))
+
+    def say(self, line: str) -> None:
+        """Show a line beside the cells."""
+        self.console.print(Text(visible(line), style="yellow"), soft_wrap=True)
 
     def conclude(self, progress: Progress) -> None:
         """Say what has come of it."""

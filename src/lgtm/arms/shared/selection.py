@@ -3,11 +3,12 @@
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BeforeValidator, Field, SerializeAsAny
+from pydantic import BeforeValidator, SerializeAsAny
 from scipy.special import log_softmax, softmax
 
 from lgtm.arms.shared.lesson import WARM, Lesson, Targets
 from lgtm.arms.shared.settings import ArmSettings
+from lgtm.values import SomeSteps
 
 
 def share_or_rows(value: Any) -> Any:
@@ -28,7 +29,7 @@ class Budget(ArmSettings):
 
     keep: SerializeAsAny[Annotated[float | int, BeforeValidator(share_or_rows)]]
     balanced: bool
-    steps: Annotated[int, Field(ge=1, le=10**7)] | None
+    steps: SomeSteps | None
 
 
 def taught_within(budget: Budget, lesson: Lesson, scores: np.ndarray) -> Targets:

@@ -9,9 +9,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny
 from lgtm.arms.shared.folds import bagged, crossfitted
 from lgtm.arms.shared.lesson import Lesson
 from lgtm.config import Strict
-from lgtm.values import Teachers
-
-HIGHEST = 10_000  # weight; beyond it the influence alone would be heard
+from lgtm.values import HIGHEST, Teachers
 
 
 class ArmSettings(Strict):

@@ -1,0 +1,1 @@
+"""What would fail later, found before anything trains: settings, data and networks, and room for them."""

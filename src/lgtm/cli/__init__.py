@@ -1,0 +1,1 @@
+"""The command line `lgtm`: a module for each command, which imports what it needs when it runs."""

@@ -1,0 +1,58 @@
+"""What the commands share: their list, the project's folder, and mistakes as lines.
+
+A new command is a module beside this one with a function of the command's name, and an entry in COMMANDS.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import typer
+
+from lgtm.cli import check, verify
+from lgtm.errors import UserError
+
+COMMANDS = (check.check, verify.verify)
+SOURCE = Path("src")  # of a project's code, from its folder
+
+app = typer.Typer(
+    name="lgtm",
+    help="Teacher-tailoring distillation: what helps around a run of the project in this folder.",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # plain text, whose import is quick
+    pretty_exceptions_enable=False,
+)
+for _command in COMMANDS:
+    app.command(_command.__name__.replace("_", "-"))(_command)
+
+
+@app.callback()
+def _in_a_project() -> None:
+    if "--help" not in sys.argv:
+        from lgtm.handover import require_project
+
+        require_project()
+
+
+def main() -> None:
+    """Run the command line. A UserError is its `error:` lines and status 1."""
+    _run_own_code()
+    sys.path.insert(0, "")  # the project's stages
+    try:
+        app()
+    except UserError as error:
+        sys.exit("\n".join(f"error: {line}" for line in error.lines))
+    except KeyboardInterrupt:
+        sys.exit("stopped")
+
+
+def _run_own_code() -> None:
+    """Start again with the code of the project in this folder, where that is not the one that was installed.
+
+    The copy of an experiment, or a second clone, runs its own code.
+    """
+    own = SOURCE / "lgtm"
+    if (own / "cli").is_dir() and own.resolve() != Path(__file__).parents[1].resolve():
+        paths = [str(SOURCE.resolve()), *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+        os.execve(sys.executable, [sys.executable, "-m", "lgtm.cli", *sys.argv[1:]], environment)
