@@ -1,5 +1,6 @@
 # make repro: the environment, then the default run, JOBS=4 cells at a time; without JOBS as many as there are cores.
 # make test: the tests.
+# make docs: the pages of docs/ as a site, in site/.
 # make timings: seconds per arm and latencies, of this machine.
 # make compare: runs side by side, on the test.  make tune: trials side by side, on selection (docs/tuning.md).
 # make recipe ROWS=350: lengths of training for so many rows (recipes/), written into params.yaml.
@@ -8,7 +9,7 @@ VENV := .venv
 # DVC's stages call python, and its queue worker calls dvc: both have to be those of the environment.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: repro test timings compare tune recipe
+.PHONY: repro test docs timings compare tune recipe
 
 repro: $(VENV)/.installed
 	@PYTHONPATH=src python -m lgtm.runner $(if $(JOBS),--jobs $(JOBS))
@@ -17,6 +18,9 @@ test: $(VENV)/.installed
 	ruff check .
 	ruff format --check .
 	pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+docs: $(VENV)/.installed
+	mkdocs build --quiet
 
 timings: $(VENV)/.installed
 	PYTHONPATH=src python -m benchmarks.timings

@@ -30,11 +30,11 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 from lgtm.arms.shared.cotraining import CoTeacher
 from lgtm.config import read_yaml
 from lgtm.errors import UserError
+from lgtm.networks.descent import Descent
 from lgtm.networks.encoding import EncodedTexts
 from lgtm.networks.losses import DistillationLoss, inputs_of
 from lgtm.networks.models import train_wordpiece
 from lgtm.networks.parallel import own_part
-from lgtm.networks.training import Descent
 from lgtm.params import TeacherTailored
 
 BATCH, TOKENS, CLASSES = 32, 64, 2

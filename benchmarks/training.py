@@ -48,10 +48,10 @@ from benchmarks.baselines import QUIET, Plain
 from lgtm.config import read_yaml
 from lgtm.data.demo import GeneratorSettings, generate
 from lgtm.errors import UserError
-from lgtm.networks.encoding import EncodedTexts, training_batches
+from lgtm.networks.encoding import EncodedTexts, EndlessBatches, training_batches
 from lgtm.networks.losses import LabelLoss, Loss, TailoringLoss, inputs_of
 from lgtm.networks.models import freeze_embeddings, load_tokenizer, train_wordpiece
-from lgtm.networks.training import count_steps, endless, fit
+from lgtm.networks.training import count_steps, fit
 
 SEED, RATE = 1, 1e-4
 OURS, BARE, AGAIN, TRAINER = "our loop", "bare PyTorch loop", "the bare loop again", "transformers.Trainer"
@@ -225,9 +225,9 @@ def bare(task: Task, turn: Turn) -> Run:
     groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=RATE, fused=True)
     scheduler = get_scheduler("linear", optimizer, round(settings.warmup_ratio * task.steps), task.steps)
-    batches = training_batches(task.rows, settings.batch_size, torch.Generator().manual_seed(SEED))
+    batches = EndlessBatches(task.rows, settings.batch_size, torch.Generator().manual_seed(SEED))
     run.model.train()
-    for batch in islice(endless(batches), task.steps):
+    for batch in islice(batches, task.steps):
         logits = run.model(**inputs_of(batch)).logits
         turn()  # where ours gives others theirs
         nn.functional.cross_entropy(logits, batch["labels"]).backward()

@@ -8,7 +8,7 @@ import pandas as pd
 
 from lgtm.networks.determinism import make_deterministic
 from lgtm.networks.metrics import METRICS, agreement, evaluate_logits
-from lgtm.networks.training import predict
+from lgtm.networks.prediction import predict
 from lgtm.params import load_params
 from lgtm.processes import by_main
 from stages.artifacts import (

@@ -26,9 +26,10 @@ from lgtm.influence.identity import combine, moves_head_alone, tangents
 from lgtm.networks.cost import added
 from lgtm.networks.determinism import make_deterministic
 from lgtm.networks.encoding import EncodedTexts, by_length, ordered_batches
-from lgtm.networks.parallel import merged, own_batches
-from lgtm.networks.training import predict
+from lgtm.networks.parallel import own_batches
+from lgtm.networks.prediction import batch_by_batch, predict
 from lgtm.params import Influence, ScoredLoss, load_params
+from lgtm.resume import once
 from stages.artifacts import (
     TAUGHT,
     TableWriter,
@@ -99,9 +100,16 @@ class Checkpoint:
             self.folds = pd.Series(assign_folds(train, settings.folds, seed), train["sample_id"])
             data, fold = self.student.encode("train"), self.folds.to_numpy()
             parts = {number: data.take(np.flatnonzero(fold != number).tolist()) for number in np.unique(fold)}
-            self.directions = {number: self._direction(part) for number, part in (parts | {UNSEEN: data}).items()}
+            self.directions = {number: self._along(part) for number, part in (parts | {UNSEEN: data}).items()}
         else:
-            self.directions = {UNSEEN: self._direction(self.student.encode("feedback"))}
+            self.directions = {UNSEEN: self._along(self.student.encode("feedback"))}
+
+    def _along(self, feedback: EncodedTexts) -> Direction:
+        """The direction of these rows, from an earlier run where it was stopped behind it."""
+        passes = self.student.passes
+        found = once(lambda: {"direction": self._direction(feedback), "passes": passes.state()})
+        passes.go_on(found["passes"])
+        return {name: value.to(self.student.model.device) for name, value in found["direction"].items()}
 
     def _direction(self, feedback: EncodedTexts) -> Direction:
         settings, model = self.settings, self.student.model.eval()
@@ -141,15 +149,16 @@ class Checkpoint:
 
     def _score_along(self, direction, student, rows, method, advance):
         settings, data = self.settings, student.encode_frame(rows)
-        own = own_batches(by_length(data), settings.batch_size)
-        batches = ordered_batches(data, settings.batch_size, own, student.model.device)
-        logits, derivative = [], []
-        for part in tangents(student.model.eval(), batches, direction, method=method, step_size=settings.step_size):
-            for column, values in zip((logits, derivative), part, strict=True):
-                column.append(values.float().cpu())
-            advance(len(part[0]))
-        advance(len(data) - len(own))  # what other processes did
-        return merged(own, logits, derivative)
+        model = student.model.eval()
+
+        def said(rows):
+            advance(len(data) - len(rows))  # what other processes do, or was done when this one was stopped
+            batches = ordered_batches(data, settings.batch_size, rows, model.device)
+            for part in tangents(model, batches, direction, method=method, step_size=settings.step_size):
+                yield tuple(values.float().cpu() for values in part)
+                advance(len(part[0]))
+
+        return batch_by_batch(model, data, settings.batch_size, said)
 
 
 def check(checkpoints: list[Checkpoint]) -> dict:

@@ -8,6 +8,8 @@ import pandas as pd
 
 from lgtm.arms.shared.lesson import Targets
 from lgtm.params import Params
+from lgtm.resume import once
+from lgtm.states import Tree
 from stages.artifacts import INIT, TAUGHT, read_columns, read_cost, read_matrix, read_roles
 
 # torch and transformers are imported where they are used: an arm that passes the warm teacher on needs neither, and
@@ -123,14 +125,22 @@ class Lesson:
         self, name: str, *, only: np.ndarray | None = None, order: int = 0, keep: str | None = None
     ) -> np.ndarray:
         """Warm a teacher up, on a part of train where `only` is given, and return its logits; once for each name."""
+        if name not in self.fresh:
+            made = once(lambda: self._made_fresh(name, only, order, keep))
+            self.environment, self.fresh[name] = made["environment"], made["logits"].numpy()
+            self.bear(made["costs"])
+        return self.fresh[name]
+
+    def _made_fresh(self, name: str, only: np.ndarray | None, order: int, keep: str | None) -> Tree:
+        """Train a teacher of which only the logits stay, and what is told of how they were made."""
+        import torch
+
         from lgtm.networks.determinism import environment
 
-        if name not in self.fresh:
-            teacher = self._warmed_up(("train",), only, order, keep, description=f"{self.out}: {name}")
-            self.environment = environment(teacher.networks[0].model.device)
-            self.fresh[name] = teacher.predict(TAUGHT, self.params.teacher_warmup.batch_size)
-            self.bear(teacher.costs())
-        return self.fresh[name]
+        teacher = self._warmed_up(("train",), only, order, keep, description=f"{self.out}: {name}")
+        logits = teacher.predict(TAUGHT, self.params.teacher_warmup.batch_size)
+        where = environment(teacher.networks[0].model.device)
+        return {"logits": torch.from_numpy(logits), "environment": where, "costs": teacher.costs()}
 
     def pooled_teacher(self) -> Targets:
         """Warm a teacher up on train and feedback, and let it speak on them and on transfer."""

@@ -14,7 +14,8 @@ from lgtm.networks.determinism import environment
 from lgtm.networks.encoding import EncodedTexts
 from lgtm.networks.losses import Loss
 from lgtm.networks.models import classifier, load_tokenizer
-from lgtm.networks.training import Fitted, count_steps, fit, predict
+from lgtm.networks.prediction import predict
+from lgtm.networks.training import Fitted, count_steps, fit
 from lgtm.params import Params
 from stages.artifacts import (
     TEXTS,

@@ -82,7 +82,7 @@ def write_targets(arm: str, settings: ArmSettings, lesson: Lesson) -> None:
 
 def hidden_states(lesson: Lesson, targets: Targets) -> Callable[[pd.DataFrame], np.ndarray]:
     """What gives the teacher's last layer at the first position for rows with texts; the arm bears the cost."""
-    from lgtm.networks.training import predict
+    from lgtm.networks.prediction import predict
     from stages.teachers import Teacher
 
     (network,) = (targets.teacher or Teacher(lesson.teacher)).networks

@@ -18,6 +18,7 @@ from lgtm.networks.losses import DistillationLoss
 from lgtm.networks.pairs import load_pair
 from lgtm.networks.training import count_steps, fit
 from lgtm.params import Params, Training, load_params
+from lgtm.resume import once
 from stages.artifacts import (
     TAUGHT,
     VALIDATION,
@@ -108,6 +109,9 @@ class Retraining:
 
     def __call__(self, mask: np.ndarray, description: str) -> list[float]:
         """Held-out losses of students distilled on the masked rows, one per training seed."""
+        return once(lambda: self._losses(mask, description))
+
+    def _losses(self, mask: np.ndarray, description: str) -> list[float]:
         rows = self.train.take(np.flatnonzero(mask).tolist())
         losses = []
         for repeat in range(self.params.validation.repeats):

@@ -12,9 +12,12 @@ from lgtm.params import Params
 
 ROOT = Path(__file__).parents[1]
 STAGES = read_yaml(ROOT / "dvc.yaml")["stages"]
-# They check input, or start, stop and write, and cannot change a result: no schema has a default, and what they raise
-# ends the run.
-CHECKED = ("config", "demands", "errors", "handover", "inputs", "params", "processes", "seconds", "stage", "values")
+# They check input, or start, stop, go on and write, and cannot change a result: no schema has a default, and what they
+# raise ends the run.
+CHECKED = (
+    "config", "demands", "errors", "handover", "inputs", "params", "premises", "processes", "resume", "seconds",
+    "stage", "states", "values",
+)  # fmt: skip
 CHECKS = {f"src/lgtm/{name}.py" for name in CHECKED}
 # What each room may import besides itself.
 FLOORS = {
@@ -23,9 +26,9 @@ FLOORS = {
     "inputs": set(),
     "config": {"errors", "inputs"},
     "data": {"errors", "config", "inputs"},
-    "networks": {"errors", "config", "values"},
+    "networks": {"errors", "config", "resume", "states", "values"},
     "influence": {"errors", "networks"},
-    "arms": {"errors", "config", "networks", "influence", "values"},
+    "arms": {"errors", "config", "networks", "influence", "states", "values"},
     "report": {"errors", "inputs", "networks"},
     "params": {"config", "arms", "values"},
     "demands": {"errors", "data", "networks", "params"},
@@ -45,8 +48,11 @@ FLOORS = {
     "compare": {"config", "errors"},
     "recipe": {"config", "errors", "params"},
     "processes": {"errors"},
-    "seconds": {"handover", "inputs", "processes"},
-    "stage": {"errors", "inputs", "processes"},
+    "premises": {"config", "inputs"},
+    "states": {"inputs"},
+    "resume": {"premises", "processes", "states"},
+    "seconds": {"handover", "inputs", "processes", "resume"},
+    "stage": {"errors", "inputs", "processes", "resume"},
     "runner": {"errors", "checks", "config", "demands", "handover", "inputs", "params", "processes"},
     "cli": {"errors", "checks", "handover", "runner"},
 }

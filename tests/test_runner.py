@@ -13,6 +13,7 @@ import psutil
 import pytest
 from project import GATHER, Project, cells
 
+from benchmarks import stress
 from lgtm.runner.warm import WarmPython
 
 RUNNER = ("env", "PYTHONPATH=src", "python", "-m", "lgtm.runner", "--jobs", "2")
@@ -175,21 +176,27 @@ def kill(project: Project, driver: subprocess.Popen, who: str) -> None:
         found[who == "cell"][0].kill()
 
 
-def test_killed_again_and_again_it_ends_in_the_same_lock(project):
+def test_killed_again_and_again_it_ends_in_the_same_lock_and_little_is_done_twice(project):
+    """benchmarks.stress in small: states are kept at every step, since a cell is done in less than half a second."""
     forget(project)
-    # When so many cells have begun since the start: two run at a time, so with three one has ended. What does not need
-    # a killed cell goes on, so that after the last two there may be no more to run than that cell and the report.
-    moments = {"driver": 3, "interrupt": 3, "warm python": 1, "cell": 1}
-    for who, begun in moments.items():
-        shutil.rmtree(project.root / "work/logs", ignore_errors=True)
+    run = stress.Run(project.root, 2, (0.0, 0.0))
+    project(*RUNNER)
+    total = run.work()
+    forget(project)
+    run.count.unlink()
+    for number, who in enumerate(("driver", "interrupt", "warm python", "cell"), start=1):
         driver = start(project)
-        wait_for(lambda begun=begun: len(list((project.root / "work/logs").glob("*.log"))) >= begun)
+        # What does not need a killed cell goes on, so the last is killed when there is enough left.
+        assert run.wait(driver, number / 6 * total)
         kill(project, driver, who)
         said = driver.communicate(timeout=120)[1]
         assert "Traceback" not in said
         assert driver.returncode != 0, who
         wait_for(lambda: not processes(project), seconds=10)
     project(*RUNNER)
+    assert 0 < total <= run.work() < 1.2 * total
+    assert list((project.root / ".resume").iterdir()) == []
+    (project.root / "src/sitecustomize.py").unlink()
     assert (project.root / "dvc.lock").read_bytes() == project.lock
     assert project("dvc", "status").strip() == "Data and pipelines are up to date."
 

@@ -86,6 +86,13 @@ def test_a_run_whose_settings_or_code_change_under_it_is_not_recorded(tmp_path, 
         assert done.stderr == f"error: {changed}: changed while own ran with what it was before; run it again\n"
 
 
+def test_ctrl_c_ends_in_one_line_and_as_a_shell_expects(tmp_path):
+    done = run_stage(tmp_path, "import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(9)")
+    assert done.returncode == 130
+    assert done.stderr == "own: stopped; run it again to go on\n"
+    assert not (tmp_path / "done").exists()
+
+
 def test_a_python_without_the_environment_ends_in_one_line(tmp_path):
     done = run_stage(tmp_path, "pass", "-S")
     assert done.returncode == 1

@@ -1,7 +1,9 @@
-"""How long the work of a cell took: noted beside its folder, where DVC does not see it, since it differs by run."""
+"""How long the work of a cell took: noted beside its folder, where DVC does not see it, since it differs by run.
+
+Of a cell that was stopped and went on, the seconds of all its runs but for the work that a stop has lost.
+"""
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,14 +11,15 @@ from pathlib import Path
 from lgtm.handover import writing
 from lgtm.inputs import digest
 from lgtm.processes import by_main
+from lgtm.resume import clock
 
 
 @contextmanager
 def timed(output: Path) -> Iterator[None]:
     """Note how long the work takes that writes a cell's output."""
-    start = time.perf_counter()
+    start = clock()
     yield
-    _note(output, time.perf_counter() - start)
+    _note(output, clock() - start)
 
 
 def read_seconds(output: Path) -> float | None:

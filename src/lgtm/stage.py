@@ -8,17 +8,20 @@ import gc
 import importlib
 import inspect
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from lgtm import processes
 from lgtm.errors import UserError, one_line
 from lgtm.inputs import STAGES, altered, watch_code
+from lgtm.resume import kept
 
 OWN = ("lgtm", "stages")
-SINGLE = ("prepare", "report", "selection")  # stages that have nothing to share among processes
+INTERRUPTED = 128 + signal.SIGINT  # the exit status by which a shell knows of Ctrl-C
+SINGLE = ("prepare", "report", "selection")  # stages that have nothing to share among processes, and nothing to keep
 
 
 def run() -> None:
@@ -26,8 +29,8 @@ def run() -> None:
 
     A lock per stage and cell keeps a second run from writing beside an orphaned first one. A UserError ends in one
     line on stderr and exit status 1, and so does a run that finds no room on the disk or in memory, or whose settings
-    or code changed under it: DVC records nothing. In several processes where the environment asks for them
-    (lgtm.processes).
+    or code changed under it: DVC records nothing. What was stopped goes on from where it was (lgtm.resume). In several
+    processes where the environment asks for them (lgtm.processes).
     """
     # Fast tokenizers warn about forked workers; no stage forks.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
@@ -46,14 +49,18 @@ def run() -> None:
     try:
         main = importlib.import_module(f"stages.{script}").main
         arguments = _parse(main, script, options)
-        with _alone("-".join([script, *map(str, arguments.values())])):
-            _in_processes(script, lambda: _run_unaltered(script, lambda: main(**arguments)))
+        name = "-".join([script, *map(str, arguments.values())])
+        with _alone(name):
+            _in_processes(script, lambda: _run_kept(name, script, lambda: main(**arguments), arguments))
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] in OWN:
             raise
         sys.exit(f"error: {sys.executable} has no {error.name}; activate the environment: . .venv/bin/activate")
     except UserError as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print(f"{script}: stopped; run it again to go on", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     except OSError as error:
         sys.exit(f"error: {error.filename or f'{script} in {Path.cwd()}'}: {error.strerror or one_line(error)}")
     except Exception as error:
@@ -101,10 +108,12 @@ def _in_processes(script: str, work: Callable[[], None]) -> None:
         work()
 
 
-def _run_unaltered(script: str, work: Callable[[], None]) -> None:
-    work()
-    if changed := altered():
-        raise UserError(f"{_shown(changed[0])}: changed while {script} ran with what it was before; run it again")
+def _run_kept(name: str, script: str, work: Callable[[], None], arguments: dict[str, int | str]) -> None:
+    """Do the work, going on from where an earlier run of it was stopped. Raises UserError where its premises change."""
+    with nullcontext() if script in SINGLE else kept(name, script, arguments):
+        work()
+        if changed := altered():
+            raise UserError(f"{_shown(changed[0])}: changed while {script} ran with what it was before; run it again")
 
 
 def _shown(path: Path) -> Path:

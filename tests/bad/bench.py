@@ -196,8 +196,8 @@ def _become(folder: Path, output: Path, command: str) -> None:
 
 
 def digests(folder: Path, case: Case) -> dict[str, str]:
-    """What every file holds but locks, and what the run may have written."""
-    own = (".locks", "stages", *case.own)
+    """What every file holds but locks, what a run keeps to go on from, and what the run may have written."""
+    own = (".locks", ".resume", "stages", *case.own)
     found = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))

@@ -24,6 +24,7 @@ class Passes:
 
     def __init__(self, model: "nn.Module"):
         embeddings = model.get_input_embeddings()
+        model.passes = self
         self.weights = sum(parameter.numel() for parameter in model.parameters()) - embeddings.weight.numel()
         self.forward = self.backward = self._samples = 0
         # How many samples, is asked of the model: XLNet's embeddings get them in the second dimension.
@@ -48,6 +49,14 @@ class Passes:
     def _add_backward(self, gradient):
         self.backward += len(gradient)
 
+    def state(self) -> list[int]:
+        """What was counted so far in this process."""
+        return [self.forward, self.backward]
+
+    def go_on(self, state: list[int]) -> None:
+        """Count on from there."""
+        self.forward, self.backward = state
+
     def total(self) -> Cost:
         """What was counted so far, in all processes; each of them has to ask."""
         from accelerate.utils import gather_object
@@ -55,6 +64,21 @@ class Passes:
         counted = gather_object([(self.forward, self.backward)])
         forward, backward = map(sum, zip(*counted, strict=True))
         return Cost(forward=forward, backward=backward, weights=self.weights)
+
+
+class Uncounted:
+    """In place of the passes of a network that nobody counts."""
+
+    def state(self) -> None:
+        """Nothing."""
+
+    def go_on(self, state: None) -> None:
+        """Count no more than before."""
+
+
+def passes_of(model: "nn.Module") -> Passes | Uncounted:
+    """What counts a network's passes."""
+    return getattr(model, "passes", None) or Uncounted()
 
 
 def added(costs: list[Cost]) -> Cost:

@@ -9,12 +9,14 @@ from itertools import chain, pairwise
 import numpy as np
 import pandas as pd
 import torch
+from accelerate import skip_first_batches
 from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 from transformers import BatchEncoding, DataCollatorWithPadding, PreTrainedTokenizerBase
 
 from lgtm.networks.parallel import own_part
 from lgtm.networks.storage import DiskArray
+from lgtm.states import Tree
 
 AT_ONCE = 1024  # texts that are tokenised together: as the tokenizer's own encodings they take 143 bytes a token
 # What these say of a text depends on the padding behind it, attention mask or not: theirs is always up to max_length.
@@ -101,6 +103,36 @@ def training_batches(data: EncodedTexts, batch_size: int, generator: torch.Gener
     """
     sampler = ByLength(data.lengths, batch_size, generator)
     return DataLoader(data, batch_size, sampler=sampler, collate_fn=partial(own_part, collate=data.collate))
+
+
+class EndlessBatches:
+    """Training batches, over and over, and where in them one is."""
+
+    def __init__(self, data: EncodedTexts, batch_size: int, generator: torch.Generator):
+        self.batches, self.generator = training_batches(data, batch_size, generator), generator
+        self.left: Iterator[dict[str, torch.Tensor]] = iter(())
+        self.order, self.taken = generator.get_state(), 0
+
+    def __iter__(self) -> "EndlessBatches":
+        return self
+
+    def __next__(self) -> dict[str, torch.Tensor]:
+        batch = next(self.left, None)
+        if batch is None:
+            self.order, self.taken, self.left = self.generator.get_state(), 0, iter(self.batches)
+            batch = next(self.left)
+        self.taken += 1
+        return batch
+
+    def state(self) -> Tree:
+        """What the order of this pass was drawn from, and how many batches of it were taken."""
+        return {"order": self.order, "taken": self.taken}
+
+    def go_on(self, state: Tree) -> None:
+        """Be where another was in the same data. It draws a random number, as to begin a pass does."""
+        self.order, self.taken = state["order"], state["taken"]
+        self.generator.set_state(self.order)
+        self.left = iter(skip_first_batches(self.batches, self.taken))
 
 
 class ByLength(Sampler[int]):

@@ -1,25 +1,26 @@
-"""The one training loop, and prediction."""
+"""The one training loop; stopped, it goes on behind the last step kept."""
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from accelerate import Accelerator, PartialState
 from torch import Tensor, nn
 from tqdm import tqdm
-from transformers import get_scheduler, set_seed
+from transformers import set_seed
 
-from lgtm.errors import UserError
-from lgtm.networks.encoding import EncodedTexts, by_length, ordered_batches, training_batches
+from lgtm import resume
+from lgtm.networks.cost import passes_of
+from lgtm.networks.descent import Descent, require_finite, second_moments
+from lgtm.networks.encoding import EncodedTexts, EndlessBatches
 from lgtm.networks.losses import Loss, inputs_of
 from lgtm.networks.metrics import evaluate_logits
-from lgtm.networks.parallel import merged, own_batches, own_seed, summed
+from lgtm.networks.parallel import own_seed, summed
+from lgtm.networks.prediction import predict
+from lgtm.states import Tree, random_state, set_random_state
 
-MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 LOOKED_AT = 100  # steps after which at the latest it is asked whether losses were finite
 
 
@@ -31,58 +32,9 @@ class Fitted:
     second_moments: dict[str, Tensor]
 
 
-# Called with the model's outputs, the batch and the optimizer: after the forward pass, before the loss.
+# Called with the model's outputs, the batch and the optimizer: after the forward pass, before the loss. One that learns
+# has a state, and `go_on`, as Descent has.
 Companion = Callable[[Any, dict[str, Tensor], torch.optim.Optimizer], None]
-
-
-class Descent:
-    """AdamW on a model and its loss's own weights, with a linear schedule, clipping and mixed precision.
-
-    settings: a section of params.yaml (params.Training); steps: all that will be taken.
-    """
-
-    def __init__(self, model: nn.Module, loss: Loss, settings, *, learning_rate: float, precision: str, steps: int):
-        require_precision(precision)
-        self.accelerator = Accelerator(mixed_precision=MIXED_PRECISION[precision])
-        self.max_grad_norm = settings.max_grad_norm
-        # Fused: a step of the two-layer MiniLM, most of it embeddings, takes 24 ms on one core in place of 232 ms.
-        groups = _decay_groups(model, loss, settings.weight_decay)
-        optimizer = torch.optim.AdamW(groups, lr=learning_rate, fused=True)
-        self.scheduler = get_scheduler("linear", optimizer, round(settings.warmup_ratio * steps), steps)
-        self.optimizer = self.accelerator.prepare(optimizer)
-        # evaluation_mode: without DistributedDataParallel, in whose place stands parallel.py.
-        self.model, self.loss = (
-            self.accelerator.prepare_model(module, evaluation_mode=True) for module in (model, loss)
-        )
-
-    def step(self, parts: Iterable[Tensor]) -> Tensor:
-        """One step down the gradient of a loss that comes in parts, each forgotten before the next is asked for.
-
-        parts: this process's, they and those of the other processes add up. Returns their sum, without its graph.
-        """
-        values = []
-        for part in parts:
-            self.accelerator.backward(part)
-            values.append(part.detach())
-        parameters = [*self.model.parameters(), *self.loss.parameters()]
-        reached = [parameter for parameter in parameters if parameter.grad is not None]
-        for parameter, gradient in zip(reached, summed([parameter.grad for parameter in reached]), strict=True):
-            parameter.grad = gradient
-        self.accelerator.clip_grad_norm_(parameters, self.max_grad_norm)
-        self.optimizer.step()
-        self.scheduler.step()
-        self.optimizer.zero_grad()
-        return torch.stack(values).sum()
-
-    def finish(self) -> None:
-        """Take the mixed precision off the model: from now on it says what it will say when it is loaded again."""
-        self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
-
-
-def require_precision(precision: str) -> None:
-    """Raise UserError for a precision that this machine would quietly leave out."""
-    if precision == "fp16" and PartialState().device.type == "cpu":
-        raise UserError("params.yaml: precision: fp16 needs a GPU, and there is none; use fp32 or bf16")
 
 
 def fit(
@@ -126,37 +78,110 @@ def fit(
     as_saved = copy.copy(model)
     descent = Descent(model, loss, settings, learning_rate=learning_rate, precision=precision, steps=steps)
     model, loss, optimizer = descent.model, descent.loss, descent.optimizer
-    generator = torch.Generator().manual_seed(seed)
-    batches = training_batches(train, settings.batch_size, generator)
-
+    batches = EndlessBatches(train, settings.batch_size, torch.Generator().manual_seed(seed))
     choice = Choice(model, optimizer, as_saved, selection, settings, metrics)
     due = _evenly(steps, settings.evaluations)
     due_earlier = _evenly(steps, earlier + 1) - {steps}
-    losses: list[Tensor] = []
-    with tqdm(total=steps, desc=description, unit="step", mininterval=1.0) as progress:
-        if start:
-            log(0, choice.evaluate(0, progress))
-        # After that, which draws as any pass over data does: the steps are the same with and without it.
-        set_seed(own_seed(seed))
-        for step, batch in enumerate(endless(batches), start=1):
-            batch = on_device(batch, descent.accelerator.device)
+    with resume.unit() as unit, tqdm(total=steps, desc=description, unit="step", mininterval=1.0) as progress:
+        course = Course(unit, descent, batches, choice, companion, log, keep_earlier)
+        if unit.found is None:
+            if start:
+                course.log(0, choice.evaluate(0, progress))
+            # After that, which draws as any pass over data does: the steps are the same with and without it.
+            set_seed(own_seed(seed))
+        else:
+            course.go_on(unit.found)
+            progress.update(course.step)
+        for step in range(course.step + 1, steps + 1):
+            batch = on_device(next(batches), descent.accelerator.device)
             model.train()
-            losses.append(descent.step(_shares(model, loss, batch, tokens_at_once, companion, optimizer)))
+            course.losses.append(descent.step(_shares(model, loss, batch, tokens_at_once, companion, optimizer)))
             progress.update()
             # Only now and then: who looks at a number waits for the device.
             if step in due | due_earlier or step % LOOKED_AT == 0:
-                (values,) = summed([torch.stack(losses)])
+                (values,) = summed([torch.stack(course.losses)])
                 require_finite(values, step, description, learning_rate)
             if step in due:
-                log(step, {"train/loss": values.mean().item()} | choice.evaluate(step, progress))
-                losses.clear()
+                course.log(step, {"train/loss": values.mean().item()} | choice.evaluate(step, progress))
+                course.losses.clear()
             if step in due_earlier:
-                keep_earlier(Fitted(step, _second_moments(model, optimizer)))
-            if step == steps:
-                break
+                course.keep_earlier(step)
+            course.step = step
+            unit.keep(course.state)
+        unit.end(course.end)
     model.load_state_dict(choice.weights)
     descent.finish()
     return choice.kept
+
+
+class Course:
+    """How far a training has come, all that its further steps depend on, and what it has told its caller."""
+
+    def __init__(
+        self,
+        unit: resume.Unit,
+        descent: Descent,
+        batches: EndlessBatches,
+        choice: "Choice",
+        companion: Companion,
+        log: Callable[[int, dict[str, float]], None],
+        keep_earlier: Callable[[Fitted], None],
+    ):
+        self.unit, self.descent, self.batches, self.choice = unit, descent, batches, choice
+        self.learners = [companion] if hasattr(companion, "go_on") else []
+        self.passes = passes_of(descent.model)
+        self.tell, self.hand_over = log, keep_earlier
+        self.step = 0
+        self.losses: list[Tensor] = []  # since the last evaluation, of this process's part
+        self.logged: list[tuple[int, dict[str, float]]] = []
+
+    def log(self, step: int, values: dict[str, float]) -> None:
+        """Tell the curves' values at a step."""
+        self.logged.append((step, values))
+        self.tell(step, values)
+
+    def keep_earlier(self, step: int) -> None:
+        """Hand the model over as it is at a step before the end."""
+        fitted = Fitted(step, second_moments(self.descent.model, self.descent.optimizer))
+        self.unit.put_aside(str(step), lambda: [self.descent.model.state_dict(), fitted.second_moments])
+        self.hand_over(fitted)
+
+    def state(self) -> Tree:
+        """All that the rest of the training depends on."""
+        losses = torch.stack(self.losses) if self.losses else []
+        ahead = {"descent": self.descent.state(), "batches": self.batches.state(), "losses": losses}
+        return self.end() | {"ahead": ahead}
+
+    def end(self) -> Tree:
+        """All that what comes after the training depends on."""
+        return {
+            "step": self.step,
+            "logged": self.logged,
+            "choice": self.choice.state(),
+            "learners": [learner.state() for learner in self.learners],
+            "passes": self.passes.state(),
+            "random": random_state(),
+            "ahead": None,
+        }
+
+    def go_on(self, state: Tree) -> None:
+        """Be where a training was that had this state, and tell what it told."""
+        for step, values in state["logged"]:
+            self.log(step, values)
+        for step in self.unit.asides:
+            weights, moments = self.unit.aside(step)
+            self.descent.model.load_state_dict(weights)
+            self.hand_over(Fitted(int(step), moments))
+        self.step = state["step"]
+        self.choice.go_on(state["choice"])
+        for learner, own in zip(self.learners, state["learners"], strict=True):
+            learner.go_on(own)
+        if ahead := state["ahead"]:
+            self.descent.go_on(ahead["descent"])
+            self.batches.go_on(ahead["batches"])
+            self.losses = [loss.to(self.descent.accelerator.device) for loss in ahead["losses"]]
+        self.passes.go_on(state["passes"])
+        set_random_state(state["random"])  # the last: what comes before draws
 
 
 def on_device(batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
@@ -205,30 +230,23 @@ class Choice:
         rank = (scores[first], -scores["nll"]) if self.settings.keep == "best" else (-scores["nll"],)
         if self.settings.keep == "last" or rank > self.best:
             self.best = rank
-            self.kept = Fitted(step, _second_moments(self.model, self.optimizer))
+            self.kept = Fitted(step, second_moments(self.model, self.optimizer))
             self.weights = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
         return {f"selection/{name}": value for name, value in scores.items()}
 
+    def state(self) -> Tree:
+        """What was chosen so far."""
+        return {
+            "best": self.best,
+            "step": self.kept.step,
+            "moments": self.kept.second_moments,
+            "weights": self.weights,
+        }
 
-@torch.inference_mode()
-def predict(
-    model: nn.Module, data: EncodedTexts, batch_size: int, hidden: bool = False
-) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
-    """Logits (N × C, float32) of every row in the table's order, dropout off.
-
-    With `hidden`, also the last layer's first position (N × H, float16).
-    """
-    model.eval()
-    device = next(model.parameters()).device
-    own = own_batches(by_length(data), batch_size)
-    logits, states = [], []
-    for batch in ordered_batches(data, batch_size, own, device, "predict"):
-        outputs = model(**inputs_of(batch), output_hidden_states=hidden)
-        logits.append(outputs.logits.float().cpu())
-        if hidden:
-            states.append(outputs.hidden_states[-1][:, 0].half().cpu())
-    found = [column.numpy() for column in merged(own, *([logits, states] if hidden else [logits]))]
-    return tuple(found) if hidden else found[0]
+    def go_on(self, state: Tree) -> None:
+        """Choose on from there."""
+        self.best, self.weights = tuple(state["best"]), state["weights"]
+        self.kept = Fitted(state["step"], state["moments"])
 
 
 def _evenly(steps: int, times: int) -> set[int]:
@@ -240,44 +258,3 @@ def count_steps(rows: int, settings) -> int:
     """Optimizer steps that training on so many rows takes: min_steps at least, but none in 0 epochs."""
     steps = math.ceil(settings.epochs * math.ceil(rows / settings.batch_size))
     return max(steps, settings.min_steps) if settings.epochs else 0
-
-
-def endless(batches: Iterable[dict[str, Tensor]]) -> Iterator[dict[str, Tensor]]:
-    """The batches, over and over."""
-    while True:
-        yield from batches
-
-
-def _decay_groups(model: nn.Module, loss: Loss, weight_decay: float) -> list[dict]:
-    """Weight decay on matrices alone: biases and LayerNorm weights keep their scale."""
-    parameters = [p for p in (*model.parameters(), *loss.parameters()) if p.requires_grad]
-    return [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
-
-
-def require_finite(values: Tensor, step: int, description: str, learning_rate: float) -> None:
-    """Raise UserError, with what to do, where the losses of the last steps, up to this one, are not all finite."""
-    if not (finite := torch.isfinite(values)).all():
-        first = finite.tolist().index(False)
-        raise UserError(
-            f"{description}: the loss is {values[first].item()} at step {step - len(values) + first + 1}; nothing was"
-            f" kept. Lower the learning rate"
-            f" (now {learning_rate:g}, in the pair's card), or use precision fp32 or bf16 in params.yaml"
-        )
-
-
-def _second_moments(model: nn.Module, optimizer) -> dict[str, Tensor]:
-    """AdamW's bias-corrected second moments by parameter name.
-
-    Zero for what no loss reaches, as its gradient is, and for all before the first step.
-    """
-    group = optimizer.param_groups[0]
-    moments = {}
-    for name, parameter in model.named_parameters():
-        if state := optimizer.state.get(parameter):
-            moments[name] = (state["exp_avg_sq"] / (1 - group["betas"][1] ** state["step"])).cpu()
-        else:
-            moments[name] = torch.zeros(parameter.shape)
-    return moments

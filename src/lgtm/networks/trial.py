@@ -11,7 +11,7 @@ from lgtm.errors import UserError, one_line
 from lgtm.networks.cost import Passes
 from lgtm.networks.encoding import EncodedTexts
 from lgtm.networks.models import classifier, load_tokenizer
-from lgtm.networks.training import predict
+from lgtm.networks.prediction import predict
 
 SAMPLED = 1000  # rows whose words the tokenizer has to know
 MOST_UNKNOWN = 0.5  # share of their tokens; BERT's on a script that it was not made for has about this much

@@ -28,10 +28,13 @@ from lgtm.arms.shared.lesson import CoTraining
 from lgtm.errors import UserError
 from lgtm.influence.direction import Direction, normalise
 from lgtm.influence.identity import distillation_influence, tangents, unit_scale
-from lgtm.networks.encoding import EncodedTexts, training_batches
+from lgtm.networks.cost import passes_of
+from lgtm.networks.descent import Descent, require_finite
+from lgtm.networks.encoding import EncodedTexts, EndlessBatches
 from lgtm.networks.losses import Loss, co_teaching_loss, inputs_of
 from lgtm.networks.parallel import summed
-from lgtm.networks.training import Descent, count_steps, endless, require_finite
+from lgtm.networks.training import count_steps
+from lgtm.states import Tree
 
 STEP_SIZE = 1e-4  # of the finite difference, relative to the length of the weights (see docs/log.md)
 
@@ -68,7 +71,7 @@ class CoTeacher:
         self.student = copy.copy(student)
         self.loss, self.train, self.method, self.settings = loss, train, method, settings
         self.hard_label_weight = hard_label_weight
-        self.feedback = endless(training_batches(feedback, settings.batch_size, torch.Generator().manual_seed(seed)))
+        self.feedback = EndlessBatches(feedback, settings.batch_size, torch.Generator().manual_seed(seed))
 
     def __call__(self, outputs, batch: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> None:
         """One step of the teacher, then what it says of the batch as the student's targets."""
@@ -103,6 +106,20 @@ class CoTeacher:
         self.teacher.eval()
         with torch.no_grad():
             self.loss.retarget(index, self.teacher(**inputs))
+
+    def state(self) -> Tree:
+        """All that its next steps depend on; what it has said of rows before, none does."""
+        return {
+            "descent": self.descent.state(),
+            "feedback": self.feedback.state(),
+            "passes": passes_of(self.teacher).state(),
+        }
+
+    def go_on(self, state: Tree) -> None:
+        """Be where another was that had this state."""
+        self.descent.go_on(state["descent"])
+        self.feedback.go_on(state["feedback"])
+        passes_of(self.teacher).go_on(state["passes"])
 
     def _differentiate(self, outputs, batch, optimizer) -> tuple[Tensor, Tensor]:
         """The student's logits and logit tangents on the batch, in the direction of its next feedback gradient."""
