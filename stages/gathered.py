@@ -27,6 +27,7 @@ from stages.artifacts import (
     role_path,
     taught_chunks,
 )
+from stages.opinions import confidence
 
 
 def read_costs(seeds: list[int], arms: list[str]) -> dict[str, list[list[tuple[str, dict]]]]:
@@ -73,11 +74,11 @@ def read_results(seeds: list[int], arms: list[str], rounds: Sequence[str] = ()) 
 
 
 def read_predictions(seeds: list[int], arms: list[str]) -> pd.DataFrame:
-    """Every student's prediction on the test role, without the logits."""
+    """Every student's prediction on the test role with its confidence, without the logits."""
     columns = ["sample_id", "part", "label", "predicted"]
     tables = [
-        read_columns(folder / "student.parquet", *columns).assign(**where, model="student")
-        for folder, where in _evaluated(seeds, arms)
+        read_columns(path, *columns).assign(**where, model="student", confidence=confidence(path))
+        for path, where in ((folder / "student.parquet", where) for folder, where in _evaluated(seeds, arms))
     ]
     return pd.concat(tables, ignore_index=True)
 

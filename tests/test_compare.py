@@ -39,7 +39,7 @@ def finished(tmp_path, monkeypatch):
     git("init", "--quiet")
     Path("reports").mkdir()
     own = {"of": settings_of(params(), PAIR, TASK)}
-    Path("reports/summary.json").write_text(json.dumps(own | {"metric": "accuracy", "kd": 94.4}))
+    Path("reports/summary.json").write_text(json.dumps(own | {"metric": "accuracy", "kd": 94.4, "cautions": ["x"]}))
     Path("reports/selection.json").write_text(json.dumps(own | {"selection": {"kd": 97.0}}))
     return commit(params())
 

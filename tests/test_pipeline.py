@@ -26,14 +26,14 @@ def project(tmp_path_factory):
 def test_the_first_run_runs_everything_and_the_second_nothing(project):
     assert project.first == {"prepare"} | cells(1, "kd", "tailored") | GATHER
     assert project.run() == set()
-    results = (project.root / "reports/results.md").read_text()
-    assert "tailored" in results
+    assert "tailored" in (project.root / "reports/results.md").read_text()
+    assert "Did tailoring help?" in (project.root / "reports/report.html").read_text()
     assert project.metrics()["arms"]["kd"]["accuracy"]["n"] == 1
     validation = project.metrics()["validation"]
     assert 0 <= validation["mislabel"]["influence"]["auc"]["mean"] <= 1
     assert -1 <= validation["lds"]["mean"] <= 1
     assert list(validation["removals"]) == ["most helpful", "random", "most harmful"]
-    assert "(figures/validation.png)" in results
+    assert "(figures/validation.png)" in (project.root / "reports/details.md").read_text()
 
 
 def test_a_forced_run_leaves_the_lock_unchanged(project):
@@ -55,7 +55,7 @@ def test_a_change_runs_what_depends_on_it_and_setting_it_back_runs_nothing(proje
     assert project.metrics() == before
     project.edit({"validation.subsets": 0, "validation.removals": []})
     assert project.run() == {"validation@1", "selection", "report"}
-    assert "No student was retrained" in (project.root / "reports/results.md").read_text()
+    assert "No student was retrained" in (project.root / "reports/details.md").read_text()
     project.edit({"validation.subsets": 10, "validation.removals": [0.3]})
     assert project.run() == set()
     weight = project.params["teacher_tailored"]["tailored"]["lambda"]
@@ -139,7 +139,8 @@ def test_a_further_round_makes_another_student_and_is_reported(project):
     folders = [project.root / "work/runs/1/tailored" / name for name in ("student", "rounds/2/student")]
     first, second = ((folder / "model.safetensors").read_bytes() for folder in folders)
     assert first != second
-    assert "## Rounds" in (project.root / "reports/results.md").read_text()
+    assert "## Rounds" in (project.root / "reports/details.md").read_text()
+    assert "Students by round" in (project.root / "reports/report.html").read_text()
     project.edit({"arms": ["tailored"], "rounds.arms": []})
     assert project.repro() == GATHER
 

@@ -20,6 +20,7 @@ from lgtm.params import ARMS as ARMS_BY_NAME
 from lgtm.report import influence_plots, plots
 from lgtm.report import page as pages
 from lgtm.report.cautions import clean_feedback, differing, mixed_environments
+from lgtm.report.pictures import Picture
 from lgtm.report.recommendation import TO_LEARN
 from lgtm.report.scores import extremes, join_scores, rank_samples, share_helpful, subset_losses
 from lgtm.report.statistics import CORRELATION, SHARE, crossed_test, holm, interval, smallest_shown
@@ -38,175 +39,13 @@ from stages import gathered
 from stages import report as stage
 from stages.artifacts import DATA, VALIDATION, cell, evaluation, later_rounds, read_curve, write_json
 from stages.gathered import read_predictions, read_results
+from tests.reported import ARMS, MAJORITY, MEANS, SEEDS, relist, write_evaluation, write_workspace
 
-SEEDS, ARMS = [1, 2, 3], ["ce", "kd", "control", "tailored"]
-PARAMS = Path(__file__).parents[1] / "params.yaml"
-MAJORITY = 0.52
-MEANS = {"warmup": 0.70, "ce": 0.74, "kd": 0.78, "control": 0.775, "tailored": 0.792} | dict.fromkeys(
-    ("online", "dml", "pooled", "disagreeing", "crossfit", "kd_train"), 0.78
-)
-FIGURES = {"arms.png", "curves.png", "differences.png", "influence.png", "validation.png"}
-
-
-def write_workspace(
-    root, seeds=SEEDS, arms=ARMS, parts=("test",), metrics=("accuracy",), flips=0.2, text_pair=False, transfer=0
-):
-    """Write what the report reads, with plausible numbers, for these seeds and arms, and so many rows of transfer."""
-    random = np.random.default_rng(0)
-    params = read_yaml(PARAMS) | {"seeds": list(seeds), "arms": list(arms)}
-    (root / "params.yaml").write_text(yaml.safe_dump(params))
-    for card in (f"pairs/{params['pair']}.yaml", f"tasks/{params['task']}/task.yaml"):
-        (root / card).parent.mkdir(parents=True)
-        shutil.copyfile(PARAMS.parent / card, root / card)
-    train = _train(random, flips, text_pair)
-    (root / DATA).mkdir(parents=True)
-    train.to_parquet(root / DATA / "train.parquet")
-    unlabelled = _transfer(random, transfer, text_pair)
-    unlabelled.to_parquet(root / DATA / "transfer.parquet", index=False)
-    rows = {"train": len(train), "feedback": 120, "selection": 150, "test": 1000}
-    summary = {
-        "roles": {
-            role: {"rows": number, "groups": number // 2, "classes": {"bad": number // 2, "good": number // 2}}
-            for role, number in rows.items()
-        },
-        "crossing": {"groups": 0, "near_duplicates": {"test": 0, "selection": 0, "feedback": 0}},
-        "label_noise": {"fraction": flips, "clean_roles": []},
-        "transfer": dict.fromkeys(("empty", "in_other_role", "group_held_out", "duplicates", "left_out"), 0)
-        | {"read": transfer, "rows": transfer},
-    }
-    write_json(root / DATA / "summary.json", summary)
-    task = {"labels": ["bad", "good"], "metrics": list(metrics), "majority": 1, "max_length": 8}
-    write_json(root / DATA / "task.json", task)
-
-    write_evaluation(root, _results(random, seeds, arms, parts, metrics), metrics[0])
-
-    for seed, arm in product(seeds, arms):
-        taught = {"teacher": {"forward": 300, "backward": 100, "weights": 9}} if arm == "tailored" else {}
-        write_json(root / cell(seed, arm, "teacher") / "cost.json", taught)
-        student = {"forward": 200, "backward": 100, "weights": 3}
-        write_json(root / cell(seed, arm, "student") / "cost.json", {"student": student})
-    for seed in seeds:
-        (root / cell(seed, "influence")).mkdir(parents=True)
-        planted = train["label"] != train["true_label"]
-        noise = random.standard_t(3, size=(2, len(train)))
-        scores = train[["sample_id"]].assign(
-            influence=0.002 + 0.01 * noise[0] - 0.006 * planted, influence_label=0.015 * noise[1] - 0.02 * planted
-        )
-        more = unlabelled[["sample_id"]].assign(
-            influence=0.03 + 0.02 * random.standard_t(3, size=transfer), influence_label=0.0
-        )
-        pd.concat([scores, more]).to_parquet(root / cell(seed, "influence") / "influence.parquet")
-        write_json(root / cell(seed, "influence") / "summary.json", {"disagreement": 1e-4, "tolerance": 1e-2})
-        write_json(root / VALIDATION / str(seed) / "validation.json", _validation(random, flips, transfer > 0))
-        _curve(root, random, metrics[0], 0.91, 400, 10, seed, "teacher")
-        _curve(root, random, metrics[0], MEANS["warmup"], 120, 3, seed, "student")
-        for arm in arms:
-            _curve(root, random, metrics[0], MEANS[arm], 240, 6, seed, arm, "student")
-            if arm in ("control", "tailored"):
-                _curve(root, random, metrics[0], 0.9, 80, 2, seed, arm, "teacher")
-
-
-def write_evaluation(root, results, metric):
-    """Write what evaluate leaves of these measurements, a folder per seed and arm."""
-    predictions = _predictions(results, metric)
-    for (seed, arm), rows in pd.DataFrame(results).groupby(["seed", "arm"], sort=False):
-        folder = root / evaluation(seed, arm)
-        folder.mkdir(parents=True, exist_ok=True)
-        rows.drop(columns=["seed", "arm"]).to_parquet(folder / "results.parquet")
-        own = predictions[(predictions["seed"] == seed) & (predictions["arm"] == arm)]
-        for model, said in own[own["model"] != "majority"].groupby("model"):
-            said.drop(columns=["seed", "arm", "model"]).to_parquet(folder / f"{model}.parquet")
-
-
-def _transfer(random, rows, text_pair):
-    texts = [f"<i>unlabelled</i> number {n} | {'good' if random.random() < 0.5 else 'bad'}" for n in range(rows)]
-    table = pd.DataFrame({"sample_id": [f"transfer-{n}" for n in range(rows)], "text": texts}, dtype="str")
-    return table.assign(text_pair="another") if text_pair else table
-
-
-def _validation(random, flips, transfer):
-    def found(auc):
-        return {"auc": auc + 0.01 * random.normal(), "average_precision": 0.6, "share": flips}
-
-    def losses(mean):
-        return list(mean + 0.002 * random.normal(size=2))
-
-    beyond = {"teacher_error_transfer": {"influence": found(0.8), "likelihood": found(0.6), "confidence": found(0.7)}}
-    shares = {"mislabel": flips, "teacher_error": 0.1} | ({"teacher_error_transfer": 0.3} if transfer else {})
-    return (beyond if transfer else {}) | {
-        "mislabel": {
-            score: found(auc) if flips else {}
-            for score, auc in (("influence", 0.9), ("influence_per_unit", 0.92), ("likelihood", 0.95))
-        },
-        "teacher_error": {"influence": found(0.7), "likelihood": found(0.75), "confidence": found(0.8)},
-        "shares": shares,
-        "lds": {"correlation": 0.6 + 0.05 * random.normal(), "low": 0.4, "high": 0.8},
-        "subsets": [{"influence": total, "losses": losses(0.3 - 0.01 * total)} for total in random.normal(size=12)],
-        "nothing_dropped": losses(0.3),
-        "removals": [
-            {"dropped": dropped, "fraction": fraction, "losses": losses(0.3 + effect * fraction)}
-            for fraction in (0.1, 0.3)
-            for dropped, effect in {"most helpful": 0.1, "random": 0.0, "most harmful": -0.1}.items()
-        ],
-    }
-
-
-def _train(random, flips, text_pair):
-    rows = 1200
-    true = random.integers(2, size=rows)
-    label = np.where(random.random(rows) < flips, 1 - true, true)
-    texts = [
-        f"the film was not {('bad', 'good')[i]} at all, and <b>review</b> {n} | ends *here*" for n, i in enumerate(true)
-    ]
-    ids = [f"train-{n}" for n in range(rows)]
-    train = pd.DataFrame({"sample_id": ids, "text": texts, "label": label, "true_label": true})
-    return train.assign(text_pair="a second text") if text_pair else train
-
-
-def _results(random, seeds, arms, parts, metrics):
-    results = []
-    for seed in seeds:
-        luck = 0.006 * random.normal()
-        results += [
-            {"seed": seed, "arm": "warmup", "model": "majority", "part": part, "metric": name, "value": MAJORITY}
-            for part in parts
-            for name in metrics
-        ]
-        for arm in ("warmup", *arms):
-            models = ("teacher", "student") if arm in ("warmup", "control", "tailored") else ("student",)
-            for model in models:
-                mean = 0.91 if model == "teacher" else MEANS[arm]
-                for part in parts:
-                    values = {name: mean + luck + 0.004 * random.normal() for name in metrics}
-                    values |= {"nll": 0.5 + 0.02 * random.normal(), "ece": 0.05 + 0.005 * random.normal()}
-                    if model == "student":
-                        values["agreement"] = 0.85 + 0.01 * random.normal()
-                    values["parameters"] = 1_800_000 if model == "teacher" else 400_000
-                    values["megabytes"] = 4 * values["parameters"] / 1e6
-                    where = {"seed": seed, "arm": arm, "model": model, "part": part}
-                    results += [where | {"metric": name, "value": value} for name, value in values.items()]
-    return results
-
-
-def _predictions(results, metric):
-    """1,000 rows a part, of which a model has right as many as its metric says, the easy ones first."""
-    random, tables = np.random.default_rng(1), []
-    for cell_ in results:
-        if cell_["metric"] == metric:
-            luck = np.linspace(0, 1, 1000) + 0.05 * random.normal(size=1000)
-            right = luck.argsort().argsort() < 1000 * cell_["value"]
-            where = {name: cell_[name] for name in ("seed", "arm", "model", "part")}
-            ids = [f"test-{cell_['part']}-{n}" for n in range(1000)]
-            tables.append(pd.DataFrame({"sample_id": ids, "label": 1, "predicted": right.astype(int)}).assign(**where))
-    return pd.concat(tables)
-
-
-def _curve(root, random, metric, end, steps, points, *where):
-    folder = root / cell(*where) / "live/plots/metrics/selection"
-    folder.mkdir(parents=True)
-    step = np.linspace(0, steps, points + 1).astype(int)
-    value = end - 0.3 * np.exp(-4 * step / steps) + 0.006 * np.append(0, random.normal(size=points))
-    pd.DataFrame({"step": step, metric: value}).to_csv(folder / f"{metric}.tsv", sep="\t", index=False)
+UNDRAWN = Picture(b"", b"", "", "", "", "")
+FIGURES = {
+    f"{name}.png"
+    for name in ("arms", "calibration", "confusion", "cost", "curves", "differences", "influence", "validation")
+}
 
 
 @pytest.fixture
@@ -245,19 +84,13 @@ def reported(reports, monkeypatch):
 @pytest.fixture
 def undrawn(monkeypatch):
     """Pictures take most of the stage's time."""
-    monkeypatch.setattr(stage.drawing, "png", lambda figure: b"")
-
-
-def relist(**changes):
-    """Change the lists of params.yaml, as a user does, and nothing else."""
-    params = read_yaml("params.yaml") | changes
-    Path("params.yaml").write_text(yaml.safe_dump(params))
+    monkeypatch.setattr(stage.pictures, "picture", lambda name, figure: UNDRAWN)
 
 
 def read_reports():
     metrics = json.loads((stage.REPORTS / "metrics.json").read_text())
     summary = json.loads((stage.REPORTS / "summary.json").read_text())
-    return metrics, summary, (stage.REPORTS / "results.md").read_text()
+    return metrics, summary, "\n".join((stage.REPORTS / f"{name}.md").read_text() for name in stage.PAGES)
 
 
 def written():
@@ -285,7 +118,8 @@ def test_the_report(reported):
     assert difference["mean"] == pytest.approx(means[0] - means[1])
     assert difference["n"] == 3
 
-    assert list(summary) == ["of", "metric", "majority", "warm", *ARMS, "tailored-kd", "tailored-control", "ship"]
+    figures = ["metric", "majority", "warm", *ARMS, "tailored-kd", "tailored-control", "ship"]
+    assert list(summary) == ["of", *figures, "recommendation", "cautions"]
     assert summary["kd"] == round(100 * kd.mean(), 2)
     assert {role: share["n"] for role, share in metrics["influence"]["share_helpful"].items()} == {"train": 3}
     mean, margin, p = map(float, re.split(" ± |, p ", summary["tailored-kd"].replace("−", "-")))
@@ -296,7 +130,7 @@ def test_the_report(reported):
     assert {path.name for path in stage.FIGURES.iterdir()} == FIGURES
     assert set(re.findall(r"\]\(figures/(.*?)\)", page)) == FIGURES
     assert "Seeds: 1, 2, 3; 1,000 test rows" in page
-    assert "(figures/curves.png)\n\n## Influence" in page
+    assert {path.name for path in stage.VECTORS.iterdir()} == {name.replace(".png", ".svg") for name in FIGURES}
     curves = pd.read_csv(stage.REPORTS / "curves.csv")
     assert list(curves) == ["step", *ARMS]
     assert curves["step"].tolist() == [0, 40, 80, 120, 160, 200, 240]
@@ -375,7 +209,7 @@ def test_samples_are_ranked_by_their_mean_over_seeds():
     }
 
 
-def test_what_is_not_listed_leaves_no_trace(workspace, tmp_path):
+def test_what_is_not_listed_leaves_no_trace(workspace, undrawn):
     workspace(seeds=[1, 2], arms=["ce", "kd"])
     stage.main()
     expected = written()
@@ -470,7 +304,7 @@ def test_one_seed_one_arm_no_flips(workspace):
     metrics, summary, page = read_reports()
     assert metrics["arms"]["ce"]["accuracy"]["low"] is None
     assert list(metrics["influence"]) == ["share_helpful", "checks"]
-    assert list(summary) == ["of", "metric", "majority", "warm", "ce", "ship"]
+    assert list(summary) == ["of", "metric", "majority", "warm", "ce", "ship", "recommendation", "cautions"]
     assert {path.name for path in stage.FIGURES.iterdir()} == FIGURES
     assert "nothing to compare" in page
     assert "**/** a second text" in page
@@ -553,7 +387,7 @@ def test_what_was_not_measured_is_not_shown(workspace, undrawn):
 
 
 @pytest.mark.parametrize("left", [["lds", "subsets"], ["nothing_dropped", "removals"]])
-def test_either_kind_of_retraining_is_drawn_alone(workspace, left):
+def test_either_kind_of_retraining_is_drawn_alone(workspace, undrawn, left):
     workspace(arms=["kd"])
     for seed in SEEDS:
         for measure in {"lds", "subsets", "nothing_dropped", "removals"} - set(left):
@@ -615,12 +449,12 @@ def test_a_phase_without_training_has_no_panel(workspace, monkeypatch):
         curve = cell(seed, "teacher") / "live/plots/metrics/selection/accuracy.tsv"
         pd.read_csv(curve, sep="\t")[:1].to_csv(curve, sep="\t", index=False)
     drawn = []
-    monkeypatch.setattr(stage.drawing, "png", lambda figure: drawn.append(figure) or b"")
+    monkeypatch.setattr(stage.pictures, "picture", lambda name, figure: drawn.append(figure) or UNDRAWN)
     stage.main()
     titles = [axes.get_title(loc="left") for figure in drawn for axes in figure.axes]
     assert "Student, warm-up" in titles and "Student, distillation" in titles
     assert "Teacher, warm-up" not in titles
-    assert "several): Teacher, warm-up.\n\n## Influence" in read_reports()[2]
+    assert "several): Teacher, warm-up.\n\n## Calibration" in read_reports()[2]
 
 
 def test_a_missing_prediction_is_an_error(workspace):
@@ -785,7 +619,7 @@ def test_the_figure_fills_what_the_verdict_settles(workspace, undrawn, monkeypat
     monkeypatch.setitem(MEANS, "tailored", 0.85)
     workspace(arms=["kd", "tailored"])
     drawn = []
-    monkeypatch.setattr(stage.plots, "differences_figure", lambda *arguments: drawn.append(arguments))
+    monkeypatch.setattr(plots, "differences_figure", lambda *arguments: drawn.append(arguments))
     stage.main()
     pairs, filled = drawn[0][1:3]
     assert pairs == [("kd", "warmup"), ("tailored", "warmup"), ("tailored", "kd")]
@@ -1055,7 +889,7 @@ def test_rounds_are_paired_by_seed_and_named_when_missing():
         by_round(results, cells, ["kd"], 3, "accuracy")
 
 
-def test_the_rows_of_both_roles_are_told_apart(workspace):
+def test_the_rows_of_both_roles_are_told_apart(workspace, undrawn):
     workspace(transfer=900, arms=["kd"])
     rewrite_summary(
         transfer={
@@ -1140,6 +974,9 @@ def test_errors_on_transfer_stand_beside_those_on_train(reported):
 
 
 def choose(seed, arm, chosen, **selection):
+    teacher = cell(seed, arm, "teacher")
+    (teacher / "trials" / chosen).mkdir(parents=True)
+    shutil.copy(teacher / "targets.parquet", teacher / "trials" / chosen)
     write_json(cell(seed, arm, "student") / "choice.json", {"chosen": chosen, "selection": selection})
 
 
@@ -1175,7 +1012,6 @@ def test_the_teacher_of_an_arm_with_a_choice_is_the_one_that_was_chosen(workspac
     for seed in SEEDS:
         choose(seed, "tailored", "2", **{"0": {"accuracy": 0.7, "nll": 0.5}, "2": {"accuracy": 0.8, "nll": 0.5}})
         teacher = cell(seed, "tailored", "teacher")
-        (teacher / "trials/2").mkdir(parents=True)
         (teacher / "live").rename(teacher / "trials/2/live")
         for folder in (teacher / "trials/2", teacher / "trials/0"):
             write_json(folder / "config.json", {})

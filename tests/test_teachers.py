@@ -135,9 +135,12 @@ def test_answers_are_reported_like_any_teacher(home):
     validation.main(1)
     require_what_dvc_plots()
     report.main()
-    page = Path("reports/results.md").read_text()
+    page = Path("reports/details.md").read_text()
     assert "| student | " in page and "| teacher | 1," not in page
-    assert "or the mean of\nseveral): Teacher, warm-up.\n\n## Influence" in page
+    assert "or the mean of\nseveral): Teacher, warm-up.\n\n## Calibration" in page
+    assert "a teacher of which only the answers are known" in " ".join(
+        Path("reports/report.html").read_text().replace("<dfn>", "").replace("</dfn>", "").split()
+    )
     assert read_json(Path("reports/metrics.json"))["teachers"]["warmup"]["accuracy"]["mean"] == 1.0
 
 

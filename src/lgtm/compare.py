@@ -41,7 +41,9 @@ def read_run(name: str, state: str, revision: str, on: str) -> Run:
         return Run(name, state or "no figures", flat(params), {})
     if figures.pop("of", None) != own:
         return Run(name, state or "not its figures", flat(params), {})
-    return Run(name, state, flat(params), figures.get(on, figures))
+    # Lists are what the report says in words.
+    shown = {name: value for name, value in figures.get(on, figures).items() if not isinstance(value, list)}
+    return Run(name, state, flat(params), shown)
 
 
 def table(runs: list[Run]) -> tuple[list[str], list[list[str]]]:

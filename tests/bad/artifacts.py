@@ -50,7 +50,8 @@ READ = {
     },
     "report": {
         TASK: "prepare", "work/data/summary.json": "prepare", TRAIN: "prepare", SCORES: "influence",
-        "work/data/transfer.parquet": "prepare",
+        "work/data/transfer.parquet": "prepare", TARGETS: "teacher_warmup",
+        "work/runs/1/tailored/teacher/targets.parquet": "teacher_tailored",
         "work/runs/1/kd/student/cost.json": "distill", "work/runs/1/tailored/teacher/cost.json": "teacher_tailored",
         "work/validation/1/validation.json": "validation", "work/evaluation/1/kd/results.parquet": "evaluate",
         "work/evaluation/1/kd/student.parquet": "evaluate",
@@ -177,6 +178,7 @@ SWAPPED = [
     ("report", "work/data/summary.json", without("transfer"), "has no 'transfer'; the stage prepare"),
     ("report", "work/data/summary.json", "null", "work/data/summary.json: "),
     ("report", SCORES, rows(0, 20), "has 20 rows, and train and transfer "),
+    ("report", TARGETS, rows(0, 20), "has 20 rows, and train and transfer "),
     ("report", "work/evaluation/1/kd/results.parquet", of("work/evaluation/1/kd/student.parquet"), "has no 'model'"),
     ("report", "work/runs/1/kd/student/live/plots/metrics/selection/accuracy.tsv", "a\tb\n1\t2\n", "has no 'step'"),
 ]

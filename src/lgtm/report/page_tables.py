@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from lgtm.report.classes import SHOWN
 from lgtm.report.names import MAJORITY, NAMES, SIZES, WARMUP, Metrics
 from lgtm.report.statistics import Interval
 from lgtm.report.text import escape, markdown_table, show, show_p
@@ -81,6 +82,37 @@ def tests_table(differences: dict[str, dict[str, Interval]], tests: dict[str, Me
         for name, test in tests.items()
     ]
     return markdown_table(header, rows)
+
+
+def moved_table(moved: Metrics) -> str:
+    """What each arm changed in the teacher, by role; empty where no arm did. moved: of summarise_moved."""
+    rows = []
+    for arm, roles in moved.items():
+        for role, found in roles.items():
+            right = [show(found[name]) if name in found else ABSENT for name in ("right_before", "right_after")]
+            sure = [show(found[f"confidence_{when}"]) for when in ("before", "after")]
+            rows.append([arm, role, show(found["changed"]), show(found["moved"]), *right, *sure])
+    header = ["arm", "role", "changed", "moved", "right before", "after", "confidence before", "after"]
+    return markdown_table(header, rows) if rows else ""
+
+
+def recalls_table(recalls: pd.DataFrame, labels: list[str]) -> str:
+    """The share of each class that students get right, the hardest classes; recalls: of classes."""
+    rows = [[escape(labels[label]), *map(_percent, shares)] for label, *shares in recalls[:SHOWN].itertuples()]
+    return markdown_table(["class", *recalls], rows)
+
+
+def confusions_table(confusions: pd.DataFrame, labels: list[str]) -> str:
+    """What is taken for what; empty where nothing is. confusions: of classes."""
+    rows = [
+        [f"{escape(labels[label])} → {escape(labels[predicted])}", *map(_percent, shares)]
+        for (label, predicted), *shares in confusions.itertuples()
+    ]
+    return markdown_table(["class → predicted", *confusions], rows) if rows else ""
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
 
 
 def rounds_table(metrics: Metrics, official: str) -> str:

@@ -22,7 +22,7 @@ from lgtm.report.drawing import (
     row_figure,
     styles_of,
 )
-from lgtm.report.names import NAMES, WARMUP, range_of
+from lgtm.report.names import DISTILLATION, NAMES, WARMUP, range_of
 from lgtm.report.statistics import Interval, interval, paired_difference
 
 MOST_BARS = 6  # lines with bars in a panel; more hide each other
@@ -128,12 +128,16 @@ def curves_figure(curves: pd.DataFrame, arms: list[str], metric: str) -> Figure:
             axes.plot(step, values["mean"], line, marker="o", markersize=3, linewidth=1.3, color=colour, label=arm)
             if number <= MOST_BARS:
                 axes.vlines(step, values["min"], values["max"], color=colour, alpha=0.4, linewidth=1.3)
+        if phase == DISTILLATION:  # which starts from the warm student
+            start = drawn.loc[drawn["step"] == drawn["step"].min(), "value"].mean()
+            axes.axhline(start, color=BLACK, linestyle=":", linewidth=1.2)
         axes.set(title=phase, xlabel="optimizer steps", xlim=(-0.07 * last, 1.07 * last))
         percent(axes.yaxis)
     for axes in panels:
         axes.set_axis_off()
     handles = [Line2D([], [], linestyle=line, color=colour, label=arm) for arm, (line, colour) in styles.items()]
-    figure.legend(handles=handles, loc="outside upper right", ncols=4)
+    handles.append(Line2D([], [], linestyle=":", color=BLACK, label="warm student, mean"))
+    figure.legend(handles=handles, loc="outside upper right", ncols=3)
     caption(
         figure,
         f"Line: mean over {count(curves['seed'])}. Bar (up to {MOST_BARS} lines): lowest to highest. Arms of a panel"

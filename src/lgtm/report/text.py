@@ -1,8 +1,11 @@
-"""Figures and texts as markdown."""
+"""Figures and texts as markdown, and markdown as HTML."""
 
 import html
 import re
 from collections.abc import Iterable
+
+from markdown_it import MarkdownIt
+from markupsafe import Markup
 
 from lgtm.errors import visible
 from lgtm.report.statistics import Interval
@@ -58,3 +61,15 @@ def markdown_table(header: list[str], rows: list[list[str]]) -> str:
     """A markdown table, its first column to the left and the others to the right."""
     lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def to_html(text: str, *, inline: bool = False) -> Markup:
+    """Markdown as HTML, any HTML in it as text; a wide table scrolls by itself, by keyboard too.
+
+    inline: of a sentence, without a paragraph around it.
+    """
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["image", "link", "autolink"])
+    region = '<div class="scroll" role="region" aria-label="table" tabindex="0">'
+    parser.add_render_rule("table_open", lambda *_: f"{region}<table>")
+    parser.add_render_rule("table_close", lambda *_: "</table></div>")
+    return Markup(parser.renderInline(text) if inline else parser.render(text))
