@@ -467,7 +467,7 @@ def test_what_is_kept_stays_where_nobody_takes_the_outputs(folder, monkeypatch):
     orphan = resume.Cell(folder, Fixed())
     orphan.due = lambda: False
     orphan.end("1", {"result": 1})
-    monkeypatch.setattr(resume, "_starter", lambda: 1)
+    monkeypatch.setattr(resume, "_starter", lambda: -1)
     orphan.leave()
     assert resume.Cell(folder, Fixed()).find("1").tree == {"result": 1}
 
