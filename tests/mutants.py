@@ -1,11 +1,15 @@
 """Runs tests on wrong code: `python tests/mutants.py` tries all of mutations.yaml and writes docs/mutations.md.
 
+    python tests/mutants.py                    # all: a quarter of an hour
+    python tests/mutants.py resume.py "a sign"  # those whose file, or what is wrong, has one of these words in it
+
 A process of its own imports what the tests import and forks once per mutation, two at a time. A fork forgets the
 project's modules, serves the wrong text for the one file and runs the tests that have to notice. Killed means that a
 test failed: a test that is not there, or an error while it is collected, is no kill. Without mutation the same tests
 have to pass.
 """
 
+import argparse
 import gc
 import importlib
 import importlib.abc
@@ -98,12 +102,11 @@ def module_of(file: str) -> str:
     return ".".join(Path(file).with_suffix("").parts).removeprefix("src.")
 
 
-def run_tests(mutation: Mutation | None, folder: Path) -> int:
-    """Run a mutation's tests with it, or all tests without, in this process; returns pytest's exit status."""
+def run_tests(mutation: Mutation | None, tests: list[str], folder: Path) -> int:
+    """Run tests with a mutation, or without, in this process; returns pytest's exit status."""
     import pytest
 
     os.chdir(ROOT)
-    tests = [mutation.test] if mutation else sorted({mutation.test for mutation in MUTATIONS})
     if mutation:
         sys.meta_path.insert(0, Mutated(module_of(mutation.file), ROOT / mutation.file, mutated(mutation)))
     options = ["--basetemp", str(folder), "--tb=line", "--assert=plain", "-p", "no:cacheprovider"]
@@ -111,7 +114,7 @@ def run_tests(mutation: Mutation | None, folder: Path) -> int:
     return int(pytest.main([*options, *(str(ROOT / "tests" / test) for test in tests)]))
 
 
-def fork(mutation: Mutation | None, folder: Path) -> int:
+def fork(mutation: Mutation | None, tests: list[str], folder: Path) -> int:
     """Start run_tests in a fork, its output to a file in the folder; returns the process's id."""
     folder.mkdir()
     if child := os.fork():
@@ -121,7 +124,7 @@ def fork(mutation: Mutation | None, folder: Path) -> int:
         output = os.open(folder / "output", os.O_CREAT | os.O_WRONLY)
         os.dup2(output, 1)
         os.dup2(output, 2)
-        status = run_tests(mutation, folder / "tests")
+        status = run_tests(mutation, tests, folder / "tests")
     except BaseException as error:
         print(error)
         status = 70
@@ -143,15 +146,17 @@ def warm_up(folder: Path) -> None:
     gc.freeze()  # or each fork would search all this for garbage, as pytest asks in the end
 
 
-def trials() -> Iterator[Trial]:
-    """Every trial as it ends, that without mutation among them."""
-    waiting, running = [None, *MUTATIONS], {}
+def trials(mutations: list[Mutation]) -> Iterator[Trial]:
+    """Every trial as it ends, that of all their tests without a mutation among them."""
+    waiting, running = [None, *mutations], {}
+    tests = sorted({mutation.test for mutation in mutations})
     with tempfile.TemporaryDirectory() as folder:
         warm_up(Path(folder, "network"))
         while waiting or running:
             while waiting and len(running) < AT_ONCE:
                 mutation, place = waiting.pop(0), Path(folder, str(len(waiting)))
-                running[fork(mutation, place)] = mutation, place, time.perf_counter()
+                child = fork(mutation, [mutation.test] if mutation else tests, place)
+                running[child] = mutation, place, time.perf_counter()
             child, status = os.wait()
             mutation, place, start = running.pop(child)
             yield Trial(
@@ -169,11 +174,22 @@ def page() -> str:
     return HEAD + f"{len(MUTATIONS)} of {len(MUTATIONS)} killed.\n\n" + "\n".join(rows) + "\n"
 
 
+def chosen(words: list[str]) -> list[Mutation]:
+    """The mutations with one of the words in their file or in what is wrong; all without words."""
+    return [each for each in MUTATIONS if not words or any(word in f"{each.file} {each.what}" for word in words)]
+
+
 def main() -> None:
-    """Print each trial as it ends, and write the page if all were killed; with --json, only print, for a program."""
-    as_json, alive = "--json" in sys.argv[1:], []
-    for trial in trials():
-        if as_json:
+    """Print each trial as it ends, and write the page if all were tried and killed; with --json, only print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("words", nargs="*", help="of the file or of what is wrong; none: all")
+    parser.add_argument("--json", action="store_true", help="for a program")
+    options = parser.parse_args()
+    mutations, alive = chosen(options.words), []
+    if not mutations:
+        sys.exit(f"error: no mutation in {LIST.name} has any of these words")
+    for trial in trials(mutations):
+        if options.json:
             print(json.dumps(asdict(trial)), flush=True)
             continue
         print(f"{trial.status:9}{trial.seconds:5.1f} s  {trial.what or 'without mutation'}", flush=True)
@@ -181,7 +197,7 @@ def main() -> None:
             alive.append(trial.output)
     if alive:
         sys.exit("\n".join(alive))
-    if not as_json:
+    if mutations == MUTATIONS and not options.json:
         PAGE.write_text(page())
 
 
