@@ -1,5 +1,6 @@
 """Gather how the listed arms' students do on the selection role: what settings are chosen by, the test left alone."""
 
+from pathlib import Path
 from statistics import mean
 
 from lgtm.params import load_params
@@ -13,16 +14,19 @@ def main() -> None:
     """
     params, metric = load_params(), read_task()["metrics"][0]
 
-    def kept(seed: int, arm: str) -> float:
-        values = read_curve(cell(seed, arm, "student"), metric)["value"]
-        return values.max() if params.distill.keep == "best" else values.iloc[-1]
-
     figures = {}
     for arm in params.arms:
-        figures[arm] = round(100 * mean(kept(seed, arm) for seed in params.seeds), 2)
+        scores = [kept_score(cell(seed, arm, "student"), metric, params.distill.keep) for seed in params.seeds]
+        figures[arm] = round(100 * mean(scores), 2)
         if (trials := count_trials(params.seeds[0], arm)) > 1:
             figures[f"{arm}_trials"] = trials
     write_figures(REPORTS / "selection.json", {"selection": {"metric": metric} | figures})
+
+
+def kept_score(folder: Path, metric: str, keep: str) -> float:
+    """A metric on selection of the student that was kept of a training; keep: best or last."""
+    values = read_curve(folder, metric)["value"]
+    return float(values.max() if keep == "best" else values.iloc[-1])
 
 
 def count_trials(seed: int, arm: str) -> int:

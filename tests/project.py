@@ -71,7 +71,7 @@ class Project:
         return json.loads((self.root / "reports/metrics.json").read_text())
 
 
-GATHER = {"selection", "report"}
+GATHER = {"selection", "report", "ship"}
 
 
 def cells(seed: int, *arms: str) -> set[str]:

@@ -21,7 +21,8 @@ from lgtm.resume import kept
 
 OWN = ("lgtm", "stages")
 INTERRUPTED = 128 + signal.SIGINT  # the exit status by which a shell knows of Ctrl-C
-SINGLE = ("prepare", "report", "selection")  # stages that have nothing to share among processes, and nothing to keep
+# Stages that have nothing to share among processes.
+SINGLE = ("prepare", "report", "selection", "ship")
 
 
 def run() -> None:
