@@ -55,6 +55,6 @@ def _names(path: Path) -> tuple[str | None, str | None]:
 
 
 def _require_precision(precision: str) -> None:
-    from lgtm.networks.training import require_precision  # imports transformers: four seconds
+    from lgtm.networks.descent import require_precision  # imports transformers: four seconds
 
     require_precision(precision)
