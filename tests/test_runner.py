@@ -111,7 +111,7 @@ def test_a_run_ends_in_what_its_report_says_first(project):
     lines = project(*RUNNER).splitlines()  # what went to stdout comes first here
     (began,) = (number for number, line in enumerate(lines) if line == "Results: task tiny, pair tiny")
     assert "Ship: nothing. One seed can recommend nothing: list 3 or more in params.yaml." in lines[began:]
-    end = lines.index("More: reports/results.md")
+    end = lines.index("The whole page: reports/report.html")
     assert not any("**" in line or "Verdicts" in line for line in lines[began:end])
 
 

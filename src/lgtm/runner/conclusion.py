@@ -5,6 +5,7 @@ from pathlib import Path
 from lgtm.errors import visible
 
 PAGE = Path("reports/results.md")
+WHOLE = Path("reports/report.html")
 
 
 def conclusion(page: Path = PAGE) -> list[str]:
@@ -22,4 +23,4 @@ def conclusion(page: Path = PAGE) -> list[str]:
             break
         if line.strip():
             lines.append(visible(line.lstrip("# ").replace("**", "").replace("`", "")))
-    return [*lines, f"More: {page}"]
+    return [*lines, f"The whole page: {WHOLE}"]
