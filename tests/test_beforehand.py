@@ -89,5 +89,5 @@ def test_what_a_report_says_first(tmp_path):
     )
     assert conclusion(page) == [
         "Results: task t", "Seeds: 1", "Not shown\\x1b above the majority.", "Recommendation",
-        "Ship: kd. It is better.", "- more rows", f"More: {page}",
+        "Ship: kd. It is better.", "- more rows", "The whole page: reports/report.html",
     ]  # fmt: skip
