@@ -63,7 +63,7 @@ def said(of: int, seed: int, arm: str) -> np.ndarray:
 def student(of: int, seed: int, arm: str) -> dict[str, bytes]:
     predicted = said(of, seed, arm)
     ids = [f"test-{i}" for i in range(ROWS)]
-    values = [float((predicted == TRUTH).mean()), 0.5 + of + seed / 10, 100.0]
+    values = [float((predicted == TRUTH).mean()), 0.5 + of + seed / 10 + len(arm) / 100, 100.0]
     return {
         "student.parquet": parquet(sample_id=ids, label=TRUTH, predicted=predicted),
         "results.parquet": parquet(
@@ -190,7 +190,7 @@ def test_names_of_runs(project):
     assert (find("owl"), find("bat"), find("HEAD~1"), find("workspace")) == (one, two, one, "workspace")
     with pytest.raises(UserError, match="twin: 2 experiments are called so; give the commit: "):
         find("twin")
-    with pytest.raises(UserError, match="experiments: bat, owl, twin$"):
+    with pytest.raises(UserError, match=r"experiments: bat, owl, twin$"):
         find("nosuch")
     with pytest.raises(UserError, match="--help: no commit"):
         find("--help")
