@@ -26,7 +26,7 @@ from lgtm.newtask.make import Made, Wanted, make
 from lgtm.newtask.raw import look
 
 CLASSES = ["gut", "neutral", "übel"]
-WORDS = "café straße heute morgen essen wetter haus laut leise".split()
+WORDS = ["café", "straße", "heute", "morgen", "essen", "wetter", "haus", "laut", "leise"]
 
 
 @pytest.fixture
@@ -95,14 +95,21 @@ def write(path: str, kind: str, content: list[dict]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "kind"),
-    [("a.csv", "latin-1"), ("a.csv", "utf-16"), ("a.csv", "sep="), ("a.tsv", "tsv"), ("a.jsonl", "jsonl"), ("a.parquet", "parquet")],
-)  # fmt: skip
+    ("kind", "file"),
+    {
+        "latin-1": "a.csv",
+        "utf-16": "a.csv",
+        "sep=": "a.csv",
+        "tsv": "a.tsv",
+        "jsonl": "a.jsonl",
+        "parquet": "a.parquet",
+    }.items(),
+)
 def test_a_file_of_any_kind_becomes_a_task_with_its_rows(project, file, kind):
     content = rows()
     write(file, kind, content)
     found = made(file, name="mine")
-    card, raw = read("mine")
+    _, raw = read("mine")
     train = raw.splits["train"]
     assert train["text"].tolist() == [row["kommentar"] for row in content]
     assert [raw.labels[label] for label in train["label"]] == [row["klasse"] for row in content]
@@ -133,13 +140,13 @@ def test_what_is_there_stays_as_it_is(project):
         ("", {}, "a.csv: the file is empty"),
         ("text\nx y\n", {}, "a.csv: one column, 'text'; a task needs a text and a label"),
         (table([{"a": "x y z", "b": str(i)} for i in range(9)]), {}, "no column looks like a label"),
-        (table(rows()), {"label": "klase"}, "a.csv: no column 'klase' (--label); found nr, kommentar, klasse, user; did you"),
+        (table(rows()), {"label": "klase"}, "a.csv: no column 'klase' (--label); found nr, kommentar, klasse, user"),
         (table(rows()), {"encoding": "nosuch"}, "--encoding nosuch: a.csv cannot be read so"),
         (table(rows()), {"metrics": ["f1"]}, "metrics: f1 is for two classes, the task has 3"),
         (table(rows()), {"metrics": ["f2"]}, "tasks/a/task.yaml: metrics.0"),
         (table(rows()), {"name": "../x"}, "--name '../x': should be the name of a folder of tasks/"),
         (table(rows()), {"pair": "none"}, "no card pairs/none.yaml"),
-        (table([row | {"klasse": row["klasse"] if i else ""} for i, row in enumerate(rows())]), {}, "1 of 60 rows have no label in 'klasse'"),
+        (table([rows()[0] | {"klasse": ""}, *rows()]), {}, "1 of 61 rows have no label in 'klasse'"),
         (table(rows()) + "1,2\n", {}, "a.csv: line 62: 2 fields, but the header has 4"),
         (table([row | {"klasse": "gut"} for row in rows()]), {"label": "klasse"}, "'klasse' has one class, 'gut'"),
     ],
@@ -162,7 +169,7 @@ def test_no_file_or_no_kind(project, path):
 
 
 def test_only_what_cannot_be_seen_is_asked(project):
-    content = [row | {"titel": f"ein titel {i}", "sprache": "de en".split()[i % 2]} for i, row in enumerate(rows())]
+    content = [row | {"titel": f"ein titel {i}", "sprache": ["de", "en"][i % 2]} for i, row in enumerate(rows())]
     Path("a.csv").write_text(table(content))
     asked = []
 
@@ -207,6 +214,20 @@ def test_quotes_that_are_letters(project):
     card, raw = read("q")
     assert card.quoting == "none"
     assert raw.splits["train"]["text"].tolist() == [line.split("\t")[0] for line in lines]
+
+
+def test_a_text_of_many_lines_at_the_end_of_what_is_tried(project, monkeypatch):
+    monkeypatch.setattr("lgtm.newtask.raw.TRIED", 7)
+    content = [{"text": f"eins\nzwei; {i}", "label": "ab"[i % 2]} for i in range(30)]
+    Path("m.csv").write_text(table(content, ";", quoting=csv.QUOTE_ALL))
+    found = look(Path("m.csv"), None, None)
+    assert (found.separator, found.quoted) == (";", True)
+
+
+def test_where_no_way_fits_the_readers_line_is_about_quotes(project):
+    Path("q.csv").write_text('text,label\n"one" two,a\nthree, four,b\n')
+    with pytest.raises(UserError, match=r"q.csv: lines? 2.*if quotes are a part of the texts"):
+        made("q.csv")
 
 
 def test_counts_against_plain_ones(project):
@@ -299,9 +320,9 @@ def test_answers_for_a_task_that_is_there(project):
     assert load_pair("a-said").tokenizer.vocab_size == 100  # of the pair in params.yaml, whose student is from scratch
     assert Path("tasks/a/task.yaml").read_bytes() == card
     before = snapshot()
-    with pytest.raises(UserError, match="pairs/a-said.yaml: is there already, and stays as it is"):
+    with pytest.raises(UserError, match=r"pairs/a-said.yaml: is there already, and stays as it is"):
         make(Wanted(None, name="a", predictions=Path("said.csv")), nobody)
-    with pytest.raises(UserError, match="--transfer: tasks/a/task.yaml is there and stays as it is"):
+    with pytest.raises(UserError, match=r"--transfer: tasks/a/task.yaml is there and stays as it is"):
         make(Wanted(None, name="a", predictions=Path("said.csv"), transfer=[Path("x.csv")]), nobody)
     with pytest.raises(UserError, match="no data; give a file of labelled rows"):
         make(Wanted(None, predictions=Path("said.csv")), nobody)
@@ -311,12 +332,12 @@ def test_answers_for_a_task_that_is_there(project):
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        ([{"kommentar": "x y", "said": "was anderes"}], "said.jsonl: no answers in the task's classes, gut, neutral, übel"),
+        ([{"kommentar": "x y", "said": "was anderes"}], "said.jsonl: no answers in the task's classes, gut"),
         ([{"frage": 1, "gut": 1.0, "neutral": 0.0, "übel": 0.0}], "said.jsonl: by what is a row found?"),
         ([{"kommentar": "x", "s": [1.0, 2.0]}], "said.jsonl: row 1: s has 2 values, the task 3 classes"),
         ([{"kommentar": "x", "s": {"gut": 1.0, "böse": 2.0}}], "said.jsonl: row 1: s has 'böse', which is no class"),
         ([{"kommentar": "x", "gut": 5.0, "übel": -3.0}], "some classes have no number, and the others are no"),
-        (ANSWERS["probabilities"][0][:50], "said.jsonl: 10 of "),  # in the words of the loader
+        (ANSWERS["probabilities"][0][:50], "said.jsonl: 6 of 35 rows of train have no answer"),
     ],
 )  # fmt: skip
 def test_answers_that_are_none_leave_nothing(project, content, line):

@@ -104,12 +104,13 @@ def _separate(raw: Raw, text: str, separator: str | None) -> None:
         text, separator = text[declared.end() :], declared[1]
     if raw.path.suffix.lower() == ".tsv":
         separator = "\t"
-    whole = "".join(islice(io.StringIO(text.removeprefix("\ufeff"), newline=""), TRIED))
+    text = text.removeprefix("\ufeff")
+    first = "".join(islice(io.StringIO(text, newline=""), TRIED))
     tried = [
         (wrong, -width, not quoted, place, mark)
         for place, mark in enumerate([separator] if separator else MARKS)
         for quoted in (True, False)
-        for width, wrong in [_fits(whole, mark, quoted)]
+        for width, wrong in [_fits(first, mark, quoted, len(first) < len(text))]
         if width > 1 or separator
     ]
     if not tried:
@@ -120,21 +121,23 @@ def _separate(raw: Raw, text: str, separator: str | None) -> None:
         raw.separator = None if mark == "," or declared else mark
 
 
-def _fits(text: str, mark: str, quoted: bool) -> tuple[int, float]:
-    """How many columns the header has, and the share of records that have another number."""
+def _fits(text: str, mark: str, quoted: bool, cut: bool) -> tuple[int, float]:
+    """How many columns the header has, and the share of records that have another number.
+
+    cut: whether the text may end in the middle of a record. Without quotes it has to fit all records: where neither
+    does, the reader's line about quotes says more.
+    """
     quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
     csv.field_size_limit(2**31 - 1)
-    records, wrong = -1, 0
-    width = 0
+    records, wrong, width = -1, 0, 0
     try:
-        for fields in csv.reader(io.StringIO(text, newline=""), delimiter=mark, quoting=quoting):
-            if not fields:
-                continue
-            records += 1
-            width = width or len(fields)
-            wrong += len(fields) != width
-    except csv.Error:
-        return width, 1.0
-    # A quote that never closes swallows the rest of what was read.
-    swallowed = quoted and records < 1 and text.count("\n") > 2
-    return width, 1.0 if swallowed else wrong / max(records, 1)
+        for fields in csv.reader(io.StringIO(text, newline=""), delimiter=mark, quoting=quoting, strict=True):
+            if fields:
+                records += 1
+                width = width or len(fields)
+                wrong += len(fields) != width
+    except csv.Error as error:
+        if not (cut and records > 0 and "unexpected end" in str(error)):
+            return width, 1.0
+    share = wrong / max(records, 1)
+    return width, share if quoted or not share else 1 + share
