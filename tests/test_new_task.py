@@ -248,6 +248,7 @@ def test_counts_against_plain_ones(project):
         ("new.csv", "kommentar;user\neins zwei;u1\ndrei vier;u2\n", ["eins zwei", "drei vier"]),  # fits as it is
         ("new.csv", "text\neins, zwei\n", None),
         ("new.csv", "text\neins zwei\n", ["eins zwei"]),  # another name, no group, another separator
+        ("new.csv", 'kommentar,user\n"eins; zwei",u1\n', ["eins; zwei"]),  # another separator alone
         ("new.tsv", "kommentar\tuser\neins; zwei\tu1\n", ["eins; zwei"]),
         ("new.jsonl", '{"text": "eins"}\n{"text": "zwei"}\n', ["eins", "zwei"]),
     ],
@@ -354,4 +355,7 @@ def test_what_separates_is_found_where_other_marks_are_in_the_texts(project):
     for mark in (",", ";", "\t", "|"):
         content = [{"text": f"eins, zwei; drei | vier {i}", "label": "ab"[i % 2]} for i in range(30)]
         Path("m.csv").write_text(table(content, mark, quoting=csv.QUOTE_ALL))
+        assert (look(Path("m.csv"), None, None).separator or ",") == mark
+        content = [{"text, den": f"eins, zwei, drei {i}", "label": "ab"[i % 2]} for i in range(30)]
+        Path("m.csv").write_text(table(content, mark))
         assert (look(Path("m.csv"), None, None).separator or ",") == mark

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lgtm.errors import UserError
+from lgtm.errors import UserError, visible
 
 
 def new_task(
@@ -40,8 +40,6 @@ def new_task(
         ),
         ask,
     )  # fmt: skip
-    from lgtm.errors import visible
-
     for line in made.seen:
         typer.echo(visible(line))
     for line in made.cautions:

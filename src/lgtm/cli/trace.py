@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lgtm.errors import UserError
+from lgtm.errors import UserError, visible
 
 
 def trace(
@@ -25,16 +25,9 @@ def trace(
     target = parse_target(what)
     found, lines = _of_sample(target.sample, students, full) if target.sample else _of_result(target, full)
     for line in lines:
-        typer.echo(visible_line(line))
+        typer.echo(visible(line))
     if found.verified.problems:
         raise UserError(found.verified.problems[0], found.verified.problems)
-
-
-def visible_line(line: str) -> str:
-    """A line that does nothing to a terminal."""
-    from lgtm.errors import visible
-
-    return visible(line)
 
 
 def _of_result(target, full: bool) -> tuple:
@@ -50,7 +43,7 @@ def _of_result(target, full: bool) -> tuple:
     def lines() -> Iterator[str]:
         yield from words.of_target(target)
         yield from words.of_lineage(found, full)
-        yield from words.of_commit(found, [target.path], command)
+        yield from words.of_commit(found, target.path, command)
         yield from words.of_verified(found)
 
     return found, lines()
@@ -70,7 +63,7 @@ def _of_sample(sample_id: str, students: bool, full: bool) -> tuple:
     def lines() -> Iterator[str]:
         yield from words.of_sample(sample)
         yield from words.of_lineage(found, full)
-        yield from words.of_commit(found, [path], "dvc repro prepare")
+        yield from words.of_commit(found, path, "dvc repro prepare")
         yield from words.of_verified(found)
 
     return found, lines()

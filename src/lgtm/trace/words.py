@@ -3,6 +3,7 @@
 import json
 import textwrap
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from lgtm.errors import visible
@@ -35,8 +36,10 @@ def of_lineage(found: Lineage, full: bool) -> Iterator[str]:
         yield from _listed("in", cells)
 
 
-def of_commit(found: Lineage, paths: list[str], command: str) -> Iterator[str]:
+def of_commit(found: Lineage, path: str, command: str) -> Iterator[str]:
     """The commit, and how to have the result again."""
+    written = (Path(item.path) for step in found.steps for item in step.outs)
+    checkout = f"dvc checkout {path}" if any(Path(path).is_relative_to(out) for out in written) else "dvc checkout"
     yield from ("", "Git")
     yield from _wrapped(found.commit or "no commit yet", 2)
     if found.uncommitted:
@@ -46,7 +49,7 @@ def of_commit(found: Lineage, paths: list[str], command: str) -> Iterator[str]:
         yield f"  git checkout {found.commit.split()[0]}"
     else:
         yield "  git add -A && git commit      # first: what is above is in no commit"
-    yield f"  dvc checkout {' '.join(paths)}      # dvc pull, where a remote has it"
+    yield f"  {checkout}      # dvc pull, where a remote has it"
     yield f"  {command}      # where neither has it"
 
 
@@ -103,10 +106,10 @@ def _said(said: Iterable[Said]) -> Iterator[str]:
 def _of_step(number: int, step: Step, full: bool) -> Iterator[str]:
     names = [cell.partition("@")[2] for cell in step.cells]
     yield from _wrapped(f"{number} {step.stage}" + (f": {', '.join(names)}" if any(names) else ""), 0, 4)
-    if full:
+    if full and step.params:
         yield from _listed("settings", [f"{key}={_value(value)}" for key, value in step.params.items()])
     elif step.params:
-        yield from _listed("settings", [f"{_count(len(step.params), 'value')} {step.params_hash[:DIGITS]}"])
+        yield from _listed("settings", [f"{_count(len(step.params), 'value')}, md5 {step.params_hash[:DIGITS]}"])
     for name, items in (("code", step.code), ("data", step.data), ("each", step.own), ("wrote", step.outs)):
         if items:
             yield from _listed(name, [_item(item, full) for item in items])
@@ -131,7 +134,7 @@ def _pair(name: str, text: str) -> Iterator[str]:
 def _listed(name: str, items: list[str]) -> Iterator[str]:
     """Items with commas, none of them torn apart where a line has room for it."""
     whole = [visible(item).replace(" ", "\x00") for item in items]
-    for line in _wrapped(f"{name:<{FIRST - 4}}{', '.join(whole)}", 4, 4 + FIRST - 4):
+    for line in _wrapped(f"{name:<{FIRST - 2}}{', '.join(whole)}", 4, FIRST + 2):
         yield line.replace("\x00", " ")
 
 
