@@ -113,13 +113,31 @@ def test_what_no_commit_has_is_named(project, capsys):
     Path("params.yaml").write_text("rate: 1.0\narms: [kd, tailored]  # both\n")
     trace(FIGURE)
     shown = said(capsys)
-    assert "but not params.yaml" in shown
+    assert "but not  params.yaml" in shown
     assert "git add -A && git commit" in shown
 
 
 def test_a_folder_of_all_cells_has_each(project, capsys):
     trace("work")
     assert "evaluate: kd, tailored\n" in said(capsys)
+
+
+def test_the_commit_is_the_one_that_brought_the_lock(project, capsys):
+    Path("note").touch()
+    for command in (["add", "note"], ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "a later one"]):
+        subprocess.run(["git", *command], check=True)
+    before = subprocess.run(["git", "rev-parse", "--short", "HEAD~1"], capture_output=True, text=True).stdout.strip()
+    trace(FIGURE)
+    shown = said(capsys)
+    assert "a later one" in shown
+    assert f"git checkout {before}" in shown
+
+
+def test_cells_are_named_by_seeds_and_arms():
+    assert words._cells(["x@1-kd", "x@1-a-b", "x@2-kd", "x@2-a-b"]) == ": 1, 2, each with kd, a-b"
+    assert words._cells(["x@1-kd", "x@1-ce", "x@2-kd"]) == ": 1-kd, 1-ce, 2-kd"
+    assert words._cells(["x@1", "x@2"]) == ": 1, 2"
+    assert words._cells(["x"]) == ""
 
 
 @pytest.mark.parametrize(

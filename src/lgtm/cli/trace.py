@@ -7,6 +7,8 @@ import typer
 
 from lgtm.errors import UserError, visible
 
+SOME = 10  # lines of what is not as it was
+
 
 def trace(
     what: Annotated[
@@ -26,8 +28,9 @@ def trace(
     found, lines = _of_sample(target.sample, students, full) if target.sample else _of_result(target, full)
     for line in lines:
         typer.echo(visible(line))
-    if found.verified.problems:
-        raise UserError(found.verified.problems[0], found.verified.problems)
+    if problems := found.verified.problems:
+        more = [f"{len(problems) - SOME:,} more; lgtm verify lists them"] if len(problems) > SOME else []
+        raise UserError(problems[0], problems[:SOME] + more)
 
 
 def _of_result(target, full: bool) -> tuple:

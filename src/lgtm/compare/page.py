@@ -31,7 +31,8 @@ def print_comparison(comparison: Comparison, arm: str | None) -> None:
     to = console()
     for part in parts(comparison, require_arm(comparison, arm), ON_SCREEN, brief=True):
         to.print(visible(part.title), style="bold", markup=False)
-        print_table(part.header, part.rows, to)
+        if part.rows:
+            print_table(part.header, part.rows, to)
     for note in comparison.notes:
         to.print(f"note: {visible(note)}", markup=False)
 
@@ -54,6 +55,9 @@ def write_page(comparison: Comparison, arm: str | None, path: Path) -> None:
 def parts(comparison: Comparison, arm: str | None, shown: int, *, brief: bool) -> list[Part]:
     """The tables of a comparison; shown: samples at most. brief: the task's metrics and NLL alone, texts cut."""
     found = [_settings(comparison)]
+    if comparison.figures:
+        rows = [list(row) for row in comparison.figures]
+        found.append(Part("Figures of reports/summary.json, not paired", ["", comparison.a, comparison.b], rows))
     if comparison.metrics:
         found.append(_metrics(comparison, brief))
     if not comparison.changed.empty:

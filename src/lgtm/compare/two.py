@@ -20,7 +20,8 @@ ABSENT = "–"
 class Comparison:
     """What two runs have in common and what not; where figures or samples are missing, `notes` says why.
 
-    settings: key, A's value, B's; inputs: code and data with other bytes. metrics: (arm, metric, A, B, B − A over the
+    settings: key, A's value, B's; inputs: code and data with other bytes; figures: name, A's, B's, of
+    reports/summary.json, where no arm's seeds are at hand in both. metrics: (arm, metric, A, B, B − A over the
     seeds of both, or None). changed: by arm, over seeds: rows, seeds, changed, mended, broken (means over seeds).
     samples: sample_id, arm, seeds in which the prediction changed, of, label, a, b (the classes most seeds say), text.
     """
@@ -30,6 +31,7 @@ class Comparison:
     settings: list[tuple[str, str, str]]
     inputs: list[str]
     seeds: list[int]
+    figures: list[tuple[str, str, str]]
     metrics: list[tuple[str, str, Interval, Interval, Interval | None]]
     changed: pd.DataFrame
     samples: pd.DataFrame
@@ -54,8 +56,8 @@ def compare_two(a: Revision, b: Revision) -> Comparison:
     if same_test and seeds:
         changed, samples = _predictions(a, b, both, seeds, notes)
     return Comparison(
-        a.name, b.name, _settings(a, b), _inputs(a, b), seeds, _metrics(cells[a.name], cells[b.name], both, seeds),
-        changed, samples, notes,
+        a.name, b.name, _settings(a, b), _inputs(a, b), seeds, [] if both else _figures(a, b),
+        _metrics(cells[a.name], cells[b.name], both, seeds), changed, samples, notes,
     )  # fmt: skip
 
 
@@ -85,18 +87,28 @@ def _same_test(a: Revision, b: Revision) -> bool:
 # --- figures ---
 
 
+def _figures(a: Revision, b: Revision) -> list[tuple[str, str, str]]:
+    """The few figures that git has of two runs, where both have ended."""
+    ours, theirs = a.run.figures, b.run.figures
+    if not (ours and theirs):
+        return []
+    return [(name, shown(ours.get(name, ABSENT)), shown(theirs.get(name, ABSENT))) for name in {**ours, **theirs}]
+
+
 def _cells(run: Revision, notes: list[str]) -> dict[str, pd.DataFrame]:
     """The students' metrics by arm, a row per seed; nothing of a run that has not ended, or that the cache lacks."""
     if run.run.state != DONE:
         notes.append(f"{run.name} is {run.run.state}: it has no figures of its own settings")
         return {}
-    found = {}
+    found, lacking = {}, []
     for arm in (WARMUP, *run.run.settings["arms"]):
         rows = {seed: _results(run, seed, arm) for seed in run.run.settings["seeds"]}
-        if lacking := [seed for seed, values in rows.items() if values is None]:
-            notes.append(f"{run.name}: {arm}, seed {lacking[0]}, is not in DVC's cache; dvc pull may bring it")
-            continue
-        found[arm] = pd.DataFrame(rows).T
+        if any(values is None for values in rows.values()):
+            lacking.append(arm)
+        else:
+            found[arm] = pd.DataFrame(rows).T
+    if lacking:
+        notes.append(f"{run.name}: not all of {', '.join(lacking)} is in DVC's cache; dvc pull may bring it")
     return found
 
 

@@ -17,6 +17,7 @@ from lgtm.runner.integrity import Verified, stages_of, verify_stages
 CODE = ("src/", "stages/")
 ENVIRONMENT = "environment.json"
 LOCK = "dvc.lock"
+SETTINGS = (LOCK, "dvc.yaml", "params.yaml", "pairs", "tasks")
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,16 @@ class Step:
 
 @dataclass(frozen=True)
 class Lineage:
-    """What is behind a result. environments: the content of environment.json -> the cells it stands in."""
+    """What is behind a result.
+
+    environments: the content of environment.json -> the cells it stands in. commit: the one that brought dvc.lock as it
+    is; head: the one that git is at; uncommitted: files that neither has.
+    """
 
     steps: list[Step]
     environments: dict[str, list[str]]
     commit: str
+    head: str
     uncommitted: list[str]
     verified: Verified
 
@@ -72,7 +78,8 @@ def lineage(paths: list[str], arm: str | None = None) -> Lineage:
         grouped.setdefault(name.partition("@")[0], {})[name] = stage
     with dvc_errors():
         steps = [_step(name, cells) for name, cells in grouped.items()]
-    return Lineage(steps, _environments(wanted), *_git(), verified)
+    read = {item.path for step in steps for item in (*step.code, *step.data)}
+    return Lineage(steps, _environments(wanted), *_git(read), verified)
 
 
 def _is_of(name: str, stage: PipelineStage, arm: str) -> bool:
@@ -129,11 +136,11 @@ def _environments(stages: dict[str, PipelineStage]) -> dict[str, list[str]]:
     return found
 
 
-def _git() -> tuple[str, list[str]]:
-    """The commit that git is at, and what of the lock, the settings, the code and the cards is not in it."""
-    commit = _said("log", "-1", "--format=%h of %cs, %s")
-    changed = _said("status", "--porcelain", "--", LOCK, "params.yaml", "dvc.yaml", "src", "stages", "tasks", "pairs")
-    return commit, [line[3:] for line in changed.splitlines()]
+def _git(read: set[str]) -> tuple[str, str, list[str]]:
+    """The commits of dvc.lock and of now, and what of it, of the settings and of what was read is in none."""
+    commit, head = (_said("log", "-1", "--format=%h of %cs, %s", *path) for path in (("--", LOCK), ()))
+    changed = _said("status", "--porcelain", "--", *SETTINGS, *sorted(read))
+    return commit, head, [line[3:] for line in changed.splitlines()]
 
 
 def _said(*command: str) -> str:

@@ -28,8 +28,10 @@ def of_lineage(found: Lineage, full: bool) -> Iterator[str]:
     """The stages behind a result; full: whole hashes, and every setting."""
     cells = sum(len(step.cells) for step in found.steps)
     yield from ("", f"Behind it, by dvc.lock: {_count(cells, 'cell')} of {_count(len(found.steps), 'stage')}")
+    told: set[Item] = set()  # what an earlier stage wrote need not stand there again
     for number, step in enumerate(found.steps, start=1):
-        yield from _of_step(number, step, full)
+        yield from _of_step(number, step, full, told)
+        told.update(step.outs)
     yield from ("", "Networks were made with" if found.environments else "No network says what it was made with")
     for environment, cells in found.environments.items():
         yield from _wrapped(environment, 2)
@@ -41,7 +43,9 @@ def of_commit(found: Lineage, path: str, command: str) -> Iterator[str]:
     written = (Path(item.path) for step in found.steps for item in step.outs)
     checkout = f"dvc checkout {path}" if any(Path(path).is_relative_to(out) for out in written) else "dvc checkout"
     yield from ("", "Git")
-    yield from _wrapped(found.commit or "no commit yet", 2)
+    yield from _wrapped(found.commit or "no commit has a dvc.lock", 2)
+    if found.head != found.commit:
+        yield from _wrapped(f"now at {found.head}", 2)
     if found.uncommitted:
         yield from _listed("but not", found.uncommitted)
     yield from ("", "Again")
@@ -103,16 +107,25 @@ def _said(said: Iterable[Said]) -> Iterator[str]:
         yield from _wrapped(f"{who:<{wide}}{line}", 2, 2 + wide)
 
 
-def _of_step(number: int, step: Step, full: bool) -> Iterator[str]:
-    names = [cell.partition("@")[2] for cell in step.cells]
-    yield from _wrapped(f"{number} {step.stage}" + (f": {', '.join(names)}" if any(names) else ""), 0, 4)
+def _of_step(number: int, step: Step, full: bool, told: set[Item]) -> Iterator[str]:
+    yield from _wrapped(f"{number} {step.stage}{_cells(step.cells)}", 0, 4)
     if full and step.params:
         yield from _listed("settings", [f"{key}={_value(value)}" for key, value in step.params.items()])
     elif step.params:
         yield from _listed("settings", [f"{_count(len(step.params), 'value')}, md5 {step.params_hash[:DIGITS]}"])
-    for name, items in (("code", step.code), ("data", step.data), ("each", step.own), ("wrote", step.outs)):
+    own = step.own if full else [item for item in step.own if item not in told]
+    for name, items in (("code", step.code), ("data", step.data), ("each", own), ("wrote", step.outs)):
         if items:
             yield from _listed(name, [_item(item, full) for item in items])
+
+
+def _cells(cells: list[str]) -> str:
+    """The names of a stage's cells; where they are all seeds with all arms, these."""
+    names = [name for cell in cells if (name := cell.partition("@")[2])]
+    seeds, arms = ({name.partition("-")[place]: None for name in names} for place in (0, 2))
+    if len(names) > 2 and names == [f"{seed}-{arm}" for seed in seeds for arm in arms]:
+        return f": {', '.join(seeds)}, each with {', '.join(arms)}"
+    return f": {', '.join(names)}" if names else ""
 
 
 def _item(item: Item, full: bool) -> str:
