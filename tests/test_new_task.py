@@ -192,6 +192,18 @@ def test_nobody_to_ask(monkeypatch):
         ask("which?", ["a", "b"], "--label")
 
 
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("answer", ["2", "b"])
+def test_somebody_to_ask(monkeypatch, answer):
+    monkeypatch.setattr("sys.stdin", Terminal(f"9\n{answer}\n"))
+    monkeypatch.setattr("sys.stdout", Terminal())
+    assert ask("which?", ["a", "b"], "--label") == "b"
+
+
 def test_pairs_are_seen_by_their_names(project):
     content = [
         {
