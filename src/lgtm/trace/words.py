@@ -32,9 +32,10 @@ def of_lineage(found: Lineage, full: bool) -> Iterator[str]:
     for number, step in enumerate(found.steps, start=1):
         yield from _of_step(number, step, full, told)
         told.update(step.outs)
-    yield from ("", "Networks were made with" if found.environments else "No network says what it was made with")
+    if found.environments:
+        yield from ("", "Networks were made with")
     for environment, cells in found.environments.items():
-        yield from _wrapped(environment, 2)
+        yield from _listed("", environment.split(", "))
         yield from _listed("in", cells)
 
 
