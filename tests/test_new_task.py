@@ -350,7 +350,7 @@ def test_answers_for_a_task_that_is_there(project):
         ([{"kommentar": "x", "s": [1.0, 2.0]}], "said.jsonl: row 1: s has 2 values, the task 3 classes"),
         ([{"kommentar": "x", "s": {"gut": 1.0, "böse": 2.0}}], "said.jsonl: row 1: s has 'böse', which is no class"),
         ([{"kommentar": "x", "gut": 5.0, "übel": -3.0}], "some classes have no number, and the others are no"),
-        (ANSWERS["probabilities"][0][:50], "said.jsonl: 6 of 35 rows of train have no answer"),
+        (ANSWERS["probabilities"][0][:50], "rows of train have no answer, the first is train-5"),
     ],
 )  # fmt: skip
 def test_answers_that_are_none_leave_nothing(project, content, line):
