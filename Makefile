@@ -26,14 +26,14 @@ timings: $(VENV)/.installed
 	PYTHONPATH=src python -m benchmarks.timings
 
 compare: $(VENV)/.installed
-	@PYTHONPATH=src python -m lgtm.compare
+	@PYTHONPATH=src python -m lgtm.cli compare
 
 recipe: $(VENV)/.installed
 	@PYTHONPATH=src python -m lgtm.recipe $(ROWS)
 
 # Whoever chooses does not see the test's figures.
 tune: $(VENV)/.installed
-	@PYTHONPATH=src python -m lgtm.compare --on selection
+	@PYTHONPATH=src python -m lgtm.cli compare --on selection
 
 # requirements.lock is exact; torch comes from it in the build that fits the machine. What would fail afterwards is told
 # before gigabytes are fetched.

@@ -69,7 +69,7 @@ def test_a_project_in_which_all_is_well(whole):
     ended = checked(whole, Case("well", ()))
     assert ended.status == 0, ended.said
     for part in (
-        "settings: task tiny, pair tiny, 1 seeds, 2 arms: 14 cells",
+        "settings: task tiny, pair tiny, 1 seeds, 2 arms: 15 cells",
         "rows: train 87, feedback 12, selection 21, test 24, transfer 20 without labels",
         "classes: 2 (awful, fine)",
         "pairs/tiny.yaml: student: from scratch",

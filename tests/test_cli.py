@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 HEAVY = {"torch", "transformers", "dvc", "pandas", "numpy", "rich"}
+COMMANDS = ("new-task", "check", "verify", "compare", "trace")
 ENTRY = "from lgtm.cli.app import main; main()"  # what an installed `lgtm` does
 
 
@@ -26,7 +27,7 @@ def test_the_installed_command_is_this_one():
     assert "--no-deps --editable ." in (ROOT / "Makefile").read_text()
 
 
-@pytest.mark.parametrize("arguments", [[], ["check"], ["verify"]])
+@pytest.mark.parametrize("arguments", [[], *([command] for command in COMMANDS)])
 def test_help_is_plain_and_quick_and_there_everywhere(tmp_path, arguments):
     done = lgtm(tmp_path, *arguments, "--help")
     assert done.returncode == 0, done.stderr

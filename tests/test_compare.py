@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lgtm.compare import Run, read_run, table
+from lgtm.compare.runs import Run, read_run, table
 from lgtm.config import settings_of
 
 PAIR, TASK = {"teacher": {"learning_rate": 1.0e-3}}, {"metrics": ["accuracy"]}
@@ -56,10 +56,10 @@ def test_a_run_is_shown_with_its_own_figures(finished):
 def test_a_run_that_failed_is_not_shown_with_the_committed_figures(finished, change):
     revision = commit(params(**change))
     assert read_run("proud-bat", "Failed", revision, "test") == Run(
-        "proud-bat", "Failed", read_run("", "", revision, "test").settings, {}
+        "proud-bat", "failed", read_run("", "", revision, "test").settings, {}
     )
-    assert read_run("workspace", "", "workspace", "test").state == "not its figures"
-    assert read_run("main", "", finished, "test").figures
+    assert read_run("workspace", "", "workspace", "test").state == "unfinished"
+    assert read_run("main", "Success", finished, "test").state == "done"
 
 
 def test_another_card_is_another_run(finished):
@@ -69,21 +69,21 @@ def test_another_card_is_another_run(finished):
 
 def test_a_run_without_figures(finished):
     Path("reports/summary.json").unlink()
-    assert read_run("workspace", "Running", "workspace", "test").state == "Running"
-    assert read_run("workspace", "", "workspace", "test").state == "no figures"
+    assert read_run("workspace", "Running", "workspace", "test").state == "running"
+    assert read_run("workspace", "", "workspace", "test").state == "unfinished"
 
 
 def test_the_table_has_what_a_run_changes_and_the_figures():
     runs = [
-        Run("main", "", {"seeds": [1, 2], "distill.temperature": 2.0}, {"kd": 94.4}),
-        Run("bat", "", {"seeds": [1, 2], "distill.temperature": 4.0}, {"kd": 95.0, "tailored": 96.125}),
-        Run("owl", "Failed", {"seeds": [1], "distill.temperature": 2.0}, {}),
+        Run("main", "done", {"seeds": [1, 2], "distill.temperature": 2.0}, {"kd": 94.4}),
+        Run("bat", "done", {"seeds": [1, 2], "distill.temperature": 4.0}, {"kd": 95.0, "tailored": 96.125}),
+        Run("owl", "failed", {"seeds": [1], "distill.temperature": 2.0}, {}),
     ]
     assert table(runs) == (
-        ["run", "changes", "kd", "tailored"],
+        ["run", "state", "changes", "kd", "tailored"],
         [
-            ["main", "", "94.4", "–"],
-            ["bat", "distill.temperature=4", "95", "96.125"],
-            ["owl", "seeds=[1]\n(Failed)", "", ""],
+            ["main", "done", "", "94.4", "–"],
+            ["bat", "done", "distill.temperature=4", "95", "96.125"],
+            ["owl", "failed", "seeds=[1]", "", ""],
         ],
     )

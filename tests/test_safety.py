@@ -13,7 +13,7 @@ import tiny_project
 import yaml
 from dvc.config import Config
 
-from lgtm.compare import main as compare
+from lgtm.cli.compare import compare
 from lgtm.config import read_yaml
 from lgtm.data.files import read_file
 from lgtm.data.sources import read_splits
@@ -59,9 +59,8 @@ def test_runs_side_by_side_are_text(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text(json.dumps({"arms": ["kd", "tailored"], "task": "\x1b[2Jx", "pair": "y"}))
     monkeypatch.setattr("dvc.api.exp_show", lambda: [{"rev": "abc", "Experiment": None, "State": None}])
-    monkeypatch.setattr(sys, "argv", ["lgtm.compare"])
-    monkeypatch.setattr("lgtm.compare._content", content)
-    compare()
+    monkeypatch.setattr("lgtm.compare.runs.content", content)
+    compare(on="test")
     shown = capsys.readouterr().out
     assert "[kd,tailored]" in shown.replace("\n", "").replace(" ", "").replace("'", "")
     assert "\x1b[2J" not in shown

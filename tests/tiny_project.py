@@ -65,6 +65,8 @@ def settings(**changes) -> dict:
     """The content of params.yaml with the tiny task and short trainings."""
     params = read_yaml(ROOT / "params.yaml")
     edit(params, {"task": "tiny", "pair": "tiny", "evaluate.leaderboard": True})
+    # Not the default's: those are the demo's, and change with it.
+    edit(params, {"prepare.selection": 0.2, "prepare.feedback": 0.1})
     for section in ("teacher_warmup", "student_warmup", "distill", "teacher_tailored.retrain"):
         edit(params, {f"{section}.epochs": 1, f"{section}.evaluations": 1, f"{section}.batch_size": 16})
     edit(params, {"validation.subsets": 10, "validation.removals": [0.3], "validation.repeats": 1})

@@ -46,16 +46,22 @@ def look_at_preparation(found: Findings, params: Params, card: TaskCard, pair: P
     tokenizer of a pair from scratch. work/init and work/data/summary.json are there afterwards, if all is well.
     """
     prepare = importlib.import_module("stages.prepare")
-    rows = None
-    with found.collecting():
-        rows = prepare.read_rows(params, card, pair)
+    rows = look_at_rows(found, params, card, pair)
     if rows is not None:
-        found.seen += _of_rows(rows)
-        found.cautions += few_rows(rows.summary["roles"])
         _look_at_folds(found, params, rows.roles["train"])
     _look_at_networks(found, prepare, params, card, pair, rows)
     if rows is not None:
         importlib.import_module("stages.artifacts").write_json(prepare.DATA / "summary.json", rows.summary)
+
+
+def look_at_rows(found: Findings, params: Params, card: TaskCard, pair: PairCard):
+    """Read the data, and a teacher's answers, as prepare does, inside thrown_away; None where they have mistakes."""
+    rows = None
+    with found.collecting():
+        rows = importlib.import_module("stages.prepare").read_rows(params, card, pair)
+        found.seen += _of_rows(rows)
+        found.cautions += few_rows(rows.summary["roles"])
+    return rows
 
 
 def _of_rows(rows) -> list[str]:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import typer
 
-from lgtm.cli import check, verify
+from lgtm.cli import check, compare, new_task, trace, verify
 from lgtm.errors import UserError
 
-COMMANDS = (check.check, verify.verify)
+COMMANDS = (new_task.new_task, check.check, verify.verify, compare.compare, trace.trace)
 SOURCE = Path("src")  # of a project's code, from its folder
 
 app = typer.Typer(

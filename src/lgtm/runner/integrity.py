@@ -46,12 +46,16 @@ def verify(paths: Sequence[str] = ()) -> Verified:
     there. Raises UserError for a path that no stage writes, and while a run writes what is looked at.
     """
     graph = Graph()
-    wanted = _stages_of(graph, paths)
+    return verify_stages(graph, stages_of(graph, paths))
+
+
+def verify_stages(graph: Graph, wanted: dict[str, PipelineStage]) -> Verified:
+    """As verify, for these stages of a graph, in the order of a run."""
     with dvc_errors(), graph.repo.lock, one_look(graph.repo, wanted.values()):
         return _Look(graph, wanted).found
 
 
-def _stages_of(graph: Graph, paths: Sequence[str]) -> dict[str, PipelineStage]:
+def stages_of(graph: Graph, paths: Sequence[str]) -> dict[str, PipelineStage]:
     """The stages that write the paths, or something in them, and all that these need, in the order of a run."""
     if not paths:
         return graph.stages

@@ -1,0 +1,1 @@
+"""Where a result or a sample comes from."""
