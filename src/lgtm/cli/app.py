@@ -9,10 +9,19 @@ from pathlib import Path
 
 import typer
 
-from lgtm.cli import check, compare, new_task, trace, verify
+from lgtm.cli import check, compare, export, new_task, predict, trace, verify
 from lgtm.errors import UserError
 
-COMMANDS = (new_task.new_task, check.check, verify.verify, compare.compare, trace.trace)
+COMMANDS = (
+    new_task.new_task,
+    check.check,
+    verify.verify,
+    compare.compare,
+    trace.trace,
+    predict.predict,
+    export.export,
+)
+ANYWHERE = {"predict"}  # which ask for a project themselves where they need one
 SOURCE = Path("src")  # of a project's code, from its folder
 
 app = typer.Typer(
@@ -27,8 +36,8 @@ for _command in COMMANDS:
 
 
 @app.callback()
-def _in_a_project() -> None:
-    if "--help" not in sys.argv:
+def _in_a_project(context: typer.Context) -> None:
+    if "--help" not in sys.argv and context.invoked_subcommand not in ANYWHERE:
         from lgtm.handover import require_project
 
         require_project()
