@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 HEAVY = {"torch", "transformers", "dvc", "pandas", "numpy", "rich"}
-COMMANDS = ("new-task", "check", "verify", "compare", "trace")
+COMMANDS = ("new-task", "check", "verify", "compare", "trace", "predict", "export")
 ENTRY = "from lgtm.cli.app import main; main()"  # what an installed `lgtm` does
 
 
