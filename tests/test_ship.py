@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 import workspace
+from tiny_project import ROOT
 from workspace import settings
 
+from lgtm.config import read_yaml
 from stages import ship
 from stages.artifacts import REPORTS, cell, read_task, write_json
 from stages.ship import SHIP
@@ -80,3 +82,10 @@ def test_an_arms_own_teacher_comes_before_the_warm_one():
 def test_where_nothing_is_recommended_there_is_no_student():
     assert shipped("nothing") == {"ship": "nothing"}
     assert names(SHIP) == {"choice.json"}
+
+
+def test_the_artifacts_of_dvc_are_what_the_stage_sets_aside():
+    artifacts = read_yaml(ROOT / "dvc.yaml")["artifacts"]
+    assert {name: Path(each["path"]) for name, each in artifacts.items()} == {
+        name: SHIP / name for name in ("student", "teacher")
+    }
