@@ -68,8 +68,8 @@ def predict(
             unsaid += int(blank(piece).sum())
             rows += len(piece.texts)
             bar.update(len(piece.texts))
-    if not rows:
-        raise UserError("no text was given; give some as arguments, by --file, or by a pipe")
+        if not rows:  # in here, so that a file of --out stays as it was
+            raise UserError("no text was given; give some as arguments, by --file, or by a pipe")
     if unsaid:
         typer.echo(f"caution: {unsaid:,} of {rows:,} rows have no text, and no prediction", err=True)
 

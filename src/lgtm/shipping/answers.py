@@ -56,13 +56,17 @@ class CsvWriter:
     """
 
     def __init__(self, file: TextIO, terminal: bool):
-        self.writer, self.show, self.begun = csv.writer(file, lineterminator="\n"), visible if terminal else str, False
+        self.writer, self.show = csv.writer(file, lineterminator="\n"), visible if terminal else str
+        self.columns: list[str] = []
 
     def write(self, table: pd.DataFrame) -> None:
-        """Append rows; the first call writes the header."""
-        if not self.begun:
-            self.writer.writerow(map(self._cell, table.columns))
-            self.begun = True
+        """Append rows; the first call writes the header. Raises UserError for a column that it has not."""
+        if not self.columns:
+            self.columns = list(table.columns)
+            self.writer.writerow(map(self._cell, self.columns))
+        if more := [name for name in table.columns if name not in self.columns]:
+            raise UserError(f"the input has {more[0]!r} in later rows alone, for which a CSV has no column; take jsonl")
+        table = table.reindex(columns=self.columns)  # JSON lines may lack a key, or have another order
         for row in table.itertuples(index=False, name=None):
             self.writer.writerow(map(self._cell, row))
 

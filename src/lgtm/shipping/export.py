@@ -50,7 +50,8 @@ class Export:
         selection = self.artifacts.read_role("selection", self.artifacts.TEXTS)
         with writing(self.out):
             self.out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.out.parent, prefix=f".{self.out.name}-") as place:
+            scratch = tempfile.TemporaryDirectory(dir=self.out.parent, prefix=f".{self.out.name}-")
+        with scratch as place:
             made = Path(place) / "made"  # the folder itself is for its owner alone
             self._save(made)
             if onnx:
