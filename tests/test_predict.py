@@ -20,6 +20,7 @@ from tiny_project import ROOT
 from lgtm.cli.predict import predict
 from lgtm.errors import UserError
 from lgtm.shipping import texts
+from lgtm.shipping.answers import CsvWriter
 from lgtm.shipping.recommended import recommended, seed_and_arm
 from stages import ship
 from stages.artifacts import cell, read_role, save_model
@@ -257,3 +258,29 @@ def test_a_folder_from_elsewhere_in_a_pipe_that_closes(project, tmp_path):
         ran.stdout.close()
         assert b"rror" not in ran.stderr.read()
     assert ran.returncode == 0
+
+
+def written(*tables: pd.DataFrame) -> list[dict[str, str]]:
+    """Tables as a CSV has them, read again."""
+    file = io.StringIO(newline="")
+    writer = CsvWriter(file, terminal=False)
+    for table in tables:
+        writer.write(table)
+    return list(csv.DictReader(io.StringIO(file.getvalue(), newline="")))
+
+
+def test_a_csv_carries_other_columns_along_as_they_are():
+    table = pd.DataFrame({"text": ["a\rb", "c"], "price": [12345678.25, 0.1], "probability_bad": [0.123456789, 1.0]})
+    assert written(table) == [
+        {"text": "a\rb", "price": "12345678.25", "probability_bad": "0.123457"},
+        {"text": "c", "price": "0.1", "probability_bad": "1"},
+    ]
+
+
+def test_a_csv_keeps_its_columns_where_later_rows_have_them_in_another_order_or_lack_one():
+    first, later = pd.DataFrame({"text": ["a"], "id": ["1"]}), pd.DataFrame({"id": ["2"], "text": ["b"]})
+    assert written(first, later, later[["text"]]) == [
+        {"text": "a", "id": "1"}, {"text": "b", "id": "2"}, {"text": "b", "id": ""},
+    ]  # fmt: skip
+    with pytest.raises(UserError, match="'note' in later rows alone"):
+        written(first, later.assign(note="n"))

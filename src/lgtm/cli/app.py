@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 
 from lgtm.cli import check, compare, export, new_task, predict, trace, verify
-from lgtm.errors import UserError
+from lgtm.errors import UserError, one_line
 
 COMMANDS = (
     new_task.new_task,
@@ -51,6 +51,8 @@ def main() -> None:
         app()
     except UserError as error:
         sys.exit("\n".join(f"error: {line}" for line in error.lines))
+    except OSError as error:
+        sys.exit(f"error: {error.filename or Path.cwd()}: {error.strerror or one_line(error)}")
     except KeyboardInterrupt:
         sys.exit("stopped")
 

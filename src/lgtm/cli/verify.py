@@ -1,5 +1,6 @@
 """lgtm verify: whether results are still what dvc.lock says that was made."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,6 +14,8 @@ def verify(
     """Hash anew what results stand on, and DVC's cache; print what no longer matches, and how to make it again."""
     from lgtm.runner.integrity import verify as look
 
+    if not paths and not Path("work").is_dir():
+        raise UserError("nothing has been run or pulled here: run make repro, or dvc pull where there is a remote")
     found = look(paths or ())
     missing = f", {found.not_cached:,} are not there" if found.not_cached else ""
     cache = f"{found.cached:,} files of DVC's cache{missing}"

@@ -104,9 +104,10 @@ def _name(wanted: Wanted) -> str:
 
 def _existing(folder: Path, wanted: Wanted) -> TaskCard:
     """The card of a task that gets answers beside it, and nothing else."""
-    more = {"--transfer": wanted.transfer, "--metric": wanted.metrics, "--text": wanted.text, "--label": wanted.label}
-    if given := [flag for flag, value in more.items() if value]:
-        raise UserError(f"{given[0]}: {folder / CARD} is there and stays as it is; write it there by hand")
+    of_answers = {"data", "name", "predictions", "pair"}
+    if given := [flag for flag, value in vars(wanted).items() if value and flag not in of_answers]:
+        flag = {"metrics": "metric"}.get(given[0], given[0]).replace("_", "-")
+        raise UserError(f"--{flag}: {folder / CARD} is there and stays as it is; write it there by hand")
     return load_card(folder)
 
 

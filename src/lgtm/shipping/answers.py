@@ -3,7 +3,7 @@
 import csv
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol, TextIO
 
 import numpy as np
@@ -57,25 +57,34 @@ class CsvWriter:
 
     def __init__(self, file: TextIO, terminal: bool):
         self.writer, self.show = csv.writer(file, lineterminator="\n"), visible if terminal else str
+        self.quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
         self.columns: list[str] = []
 
     def write(self, table: pd.DataFrame) -> None:
         """Append rows; the first call writes the header. Raises UserError for a column that it has not."""
         if not self.columns:
             self.columns = list(table.columns)
-            self.writer.writerow(map(self._cell, self.columns))
+            self._row(map(self._text, self.columns))
         if more := [name for name in table.columns if name not in self.columns]:
             raise UserError(f"the input has {more[0]!r} in later rows alone, for which a CSV has no column; take jsonl")
         table = table.reindex(columns=self.columns)  # JSON lines may lack a key, or have another order
         for row in table.itertuples(index=False, name=None):
-            self.writer.writerow(map(self._cell, row))
+            self._row(map(self._cell, self.columns, row))
 
-    def _cell(self, value: Any) -> str:
+    def _row(self, cells: Iterable[str]) -> None:
+        cells = list(cells)
+        # With line feeds between rows Python leaves a carriage return bare, which readers take for the end of a row.
+        (self.quoted if any("\r" in cell for cell in cells) else self.writer).writerow(cells)
+
+    def _cell(self, column: str, value: Any) -> str:
         if is_missing(value):
             return ""
-        if isinstance(value, float):
+        if isinstance(value, float) and column.startswith(f"{PROBABILITY}_"):
             return f"{value:.6g}"
-        text = self.show(str(value))
+        return self._text(str(value))
+
+    def _text(self, text: str) -> str:
+        text = self.show(text)
         return f"'{text}" if text.startswith(FORMULA) and not _is_number(text) else text
 
 

@@ -80,7 +80,12 @@ def of_sample(sample: Sample) -> Iterator[str]:
     if sample.label is not None:
         wrong = "; a planted or known flip" if sample.truth not in (None, sample.label) else ""
         yield from _pair("label", sample.label + wrong)
-    yield from _pair("truth", sample.truth if sample.truth is not None else "not known")
+    if sample.truth is None:
+        yield from _pair("truth", "not known")
+    elif sample.truth == sample.label:  # of a file's rows the label is taken for it
+        yield from _pair("truth", "no other than the label is known")
+    else:
+        yield from _pair("truth", sample.truth)
     if sample.influence:
         yield from ("", "Influence: above zero, a step on it lowers the held-out loss (docs/influence.md)")
         yield f"  {'seed':>6}  {'under the teacher':>18}  {'under the label':>18}  rank in {sample.role}"
