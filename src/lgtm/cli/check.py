@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from lgtm.cli.project import plain_environment
 from lgtm.errors import UserError
 
 
@@ -17,18 +18,10 @@ def check(
 
     A checkpoint or data set of the hub is fetched into the hub's cache, as a run would.
     """
-    import os
     import tempfile
     from pathlib import Path
 
-    # As a stage sets them, before torch is imported.
-    for name, value in {
-        "OMP_NUM_THREADS": "1",
-        "TOKENIZERS_PARALLELISM": "true",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-    }.items():
-        os.environ.setdefault(name, value)
-
+    plain_environment()
     from lgtm.checks.findings import Findings
     from lgtm.checks.project import look
     from lgtm.runner.jobs import default_jobs, gpu_memory

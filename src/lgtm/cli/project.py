@@ -1,4 +1,4 @@
-"""What predict and export share: the student that is meant, and the task of the project in this folder, if any."""
+"""What commands share: the environment of a stage, the student that is meant, and the task of the project here, if any."""
 
 import os
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ def shipped() -> "Shipped":
     from lgtm.handover import require_project
 
     require_project()
-    _plain_environment()
+    plain_environment()
     from lgtm.shipping.recommended import recommended
 
     return recommended()
@@ -49,7 +49,7 @@ def shipped() -> "Shipped":
 
 def student_of(folder: Path, max_length: int | None) -> "Student":
     """The student of a folder."""
-    _plain_environment()
+    plain_environment()
     from lgtm.shipping.student import Student
 
     return Student(folder, max_length)
@@ -59,7 +59,7 @@ def task_of(folder: Path) -> OfTask:
     """The task of the project in this folder, where a student is one of its own, in work/."""
     if not folder.resolve().is_relative_to(WORK.resolve()):
         return OfTask()
-    _plain_environment()
+    plain_environment()
     import importlib
 
     from lgtm.config import read_yaml
@@ -74,7 +74,7 @@ def task_of(folder: Path) -> OfTask:
     )
 
 
-def _plain_environment() -> None:
+def plain_environment() -> None:
     """As a stage sets it, before torch is imported."""
     for name, value in {
         "OMP_NUM_THREADS": "1",
