@@ -1,4 +1,4 @@
-"""What commands share: the environment of a stage, the student that is meant, and the task of the project here, if any."""
+"""What commands share: a stage's environment, the student that is meant, and the task of the project here, if any."""
 
 import os
 from dataclasses import dataclass
