@@ -120,7 +120,8 @@ def fork(mutation: Mutation | None, tests: list[str], folder: Path) -> int:
     if child := os.fork():
         return child
     try:
-        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+        if mutation:
+            resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
         output = os.open(folder / "output", os.O_CREAT | os.O_WRONLY)
         os.dup2(output, 1)
         os.dup2(output, 2)
