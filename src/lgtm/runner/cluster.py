@@ -71,7 +71,7 @@ class Shared:
 class Apart:
     """Runs cells on workers that have clones of their own, of the same commit with the same settings.
 
-    What reads the user's files, or writes what git keeps, is run here: there it would not be.
+    What reads the user's files, or writes or reads what git keeps, is run here: there it would not be.
     """
 
     def __init__(self, graph: Graph, on_worker: OnWorker, here: WarmPython, remote: str | None):
@@ -80,7 +80,7 @@ class Apart:
 
     def __call__(self, name: str) -> Outcome:
         """Run a cell where it belongs; its outputs are here afterwards. What was made of other inputs has failed."""
-        if not self.graph.needs[name] or self.graph.is_kept_by_git(name):
+        if not self.graph.needs[name] or any(map(self.graph.is_kept_by_git, [name, *self.graph.needs[name]])):
             outcome = run_cell(self.here, name)
             if outcome.entry:
                 self.graph.adopt(name, outcome.entry)
