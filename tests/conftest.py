@@ -5,8 +5,8 @@ import pytest
 
 # Before torch is imported, here and in stages: on tiny models a second thread only waits, as busily as the first works.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# A fork has not the threads of a tokenizer that its parent has used, and would wait for them for ever. Said here, since a
-# command that a test calls says otherwise for the whole process.
+# A fork has not the threads of a tokenizer that its parent has used, and would wait for them for ever. Said here, since
+# a command that a test calls says otherwise for the whole process.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
