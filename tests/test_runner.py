@@ -194,8 +194,8 @@ def test_killed_again_and_again_it_ends_in_the_same_lock_and_little_is_done_twic
         assert driver.returncode != 0, who
         wait_for(lambda: not processes(project), seconds=10)
     project(*RUNNER)
-    # Four kills of so small a run cost what they happen to hit, more on a busy machine (a third, once); that a cell goes
-    # on where it was, tests/test_resume.py holds to the step, and benchmarks.stress to a tenth of a run of some size.
+    # Four kills of so small a run cost what they happen to hit, more on a busy machine (a third, once): that a cell
+    # goes on where it was, tests/test_resume.py holds to the step, benchmarks.stress to a tenth of a larger run.
     assert 0 < total <= run.work() < 1.8 * total
     assert list((project.root / ".resume").iterdir()) == []
     (project.root / "src/sitecustomize.py").unlink()
