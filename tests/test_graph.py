@@ -15,13 +15,15 @@ STAGES = read_yaml(ROOT / "dvc.yaml")["stages"]
 # They check input, or start, stop, go on and write, and cannot change a result: no schema has a default, and what they
 # raise ends the run.
 CHECKED = (
-    "config", "demands", "errors", "handover", "inputs", "params", "premises", "processes", "resume", "seconds",
-    "stage", "states", "values",
+    "config", "demands", "environment", "errors", "handover", "inputs", "params", "premises", "processes", "resume",
+    "seconds", "stage", "states", "values",
 )  # fmt: skip
 CHECKS = {f"src/lgtm/{name}.py" for name in CHECKED}
 # What each room may import besides itself.
 FLOORS = {
     "errors": set(),
+    "environment": set(),
+    "git": set(),
     "values": set(),
     "inputs": set(),
     "config": {"errors", "inputs"},
@@ -45,20 +47,20 @@ FLOORS = {
         "processes",
         "report",
     },
-    "compare": {"config", "errors", "handover", "report"},
+    "compare": {"config", "errors", "git", "handover", "report"},
     "recipe": {"config", "errors", "params"},
     "processes": {"errors"},
     "premises": {"config", "inputs"},
     "states": {"inputs"},
     "resume": {"premises", "processes", "states"},
     "seconds": {"handover", "inputs", "processes", "resume"},
-    "stage": {"errors", "inputs", "processes", "resume"},
-    "runner": {"errors", "checks", "config", "demands", "handover", "inputs", "params", "processes"},
+    "stage": {"environment", "errors", "inputs", "processes", "resume"},
+    "runner": {"environment", "errors", "checks", "config", "demands", "handover", "inputs", "params", "processes"},
     "newtask": {"checks", "data", "demands", "errors", "handover", "networks", "params", "values"},
-    "shipping": {"errors", "config", "data", "handover", "networks", "report"},
-    "trace": {"data", "errors", "handover", "networks", "runner"},
+    "shipping": {"errors", "config", "data", "git", "handover", "networks", "report"},
+    "trace": {"data", "errors", "git", "handover", "networks", "runner"},
     "cli": {"checks", "compare", "config", "data", "errors", "handover", "newtask", "params", "runner", "shipping"}
-    | {"trace"},
+    | {"environment", "trace"},
 }
 ROOMS = {"data", "networks", "influence", "arms", "report"}
 

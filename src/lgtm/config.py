@@ -53,6 +53,11 @@ def parse_yaml(text: str, path: Path) -> dict[str, Any]:
     return data
 
 
+def cards(params: dict[str, Any]) -> list[str]:
+    """The paths of the cards that the content of a params.yaml names: the pair's, the task's."""
+    return [f"pairs/{params.get('pair')}.yaml", f"tasks/{params.get('task')}/task.yaml"]
+
+
 def settings_of(params: dict, pair: dict, task: dict) -> str:
     """A short digest of all that a user sets: the contents of params.yaml and of the two cards that it names."""
     content = json.dumps([params, pair, task], sort_keys=True, default=str)

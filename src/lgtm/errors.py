@@ -1,7 +1,10 @@
-"""The one exception that a user's mistake ends in."""
+"""The one exception that a user's mistake ends in, and how a command ends in it."""
 
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 # Control characters, ends of lines and paragraphs, what turns the direction of writing, half characters. Not what joins
 # letters: Persian and emoji need it.
@@ -31,3 +34,19 @@ def one_line(error: Exception) -> str:
     """A library's message on one line, its beginning where it is long, to go into a UserError."""
     line = " ".join((f"no {error}" if isinstance(error, KeyError) else str(error)).split())
     return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
+
+
+@contextmanager
+def told(stopped: str, kept: str = "") -> Iterator[None]:
+    """End a command in `error:` lines and status 1 where a user's mistake ends it, or what the system refuses.
+
+    stopped: the line of Ctrl-C; kept: what is said after what the system refuses.
+    """
+    try:
+        yield
+    except UserError as error:
+        sys.exit("\n".join(f"error: {line}" for line in error.lines))
+    except OSError as error:
+        sys.exit(f"error: {error.filename or Path.cwd()}: {error.strerror or one_line(error)}{kept}")
+    except KeyboardInterrupt:
+        sys.exit(stopped)

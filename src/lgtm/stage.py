@@ -15,6 +15,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from lgtm import processes
+from lgtm.environment import set_defaults
 from lgtm.errors import UserError, one_line
 from lgtm.inputs import STAGES, altered, watch_code
 from lgtm.resume import kept
@@ -33,16 +34,11 @@ def run() -> None:
     or code changed under it: DVC records nothing. What was stopped goes on from where it was (lgtm.resume). In several
     processes where the environment asks for them (lgtm.processes).
     """
-    # Fast tokenizers warn about forked workers; no stage forks.
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    set_defaults()
     # What torch and transformers make on their way in stays; to search it for garbage takes a third of their time.
     gc.set_threshold(100_000, 50, 100)
-    # The number of threads changes the bytes: one, unless it is said, whether cells run side by side or not.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     # Nothing is asked of who runs it: a library that asks whether to run a checkpoint's code is told no.
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    # The hub is told nothing but which files are asked for.
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     script, *options = sys.argv[1:] or ["--help"]
     if not (STAGES / f"{script}.py").is_file():
         sys.exit("usage: python -m lgtm.stage <script of stages/> [--seed 1 --arm kd]; dvc.yaml has the commands")

@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 
 from lgtm.cli import check, compare, export, new_task, predict, trace, verify
-from lgtm.errors import UserError, one_line
+from lgtm.errors import told
 
 COMMANDS = (
     new_task.new_task,
@@ -47,14 +47,8 @@ def main() -> None:
     """Run the command line. A UserError is its `error:` lines and status 1."""
     _run_own_code()
     sys.path.insert(0, "")  # the project's stages
-    try:
+    with told("stopped"):
         app()
-    except UserError as error:
-        sys.exit("\n".join(f"error: {line}" for line in error.lines))
-    except OSError as error:
-        sys.exit(f"error: {error.filename or Path.cwd()}: {error.strerror or one_line(error)}")
-    except KeyboardInterrupt:
-        sys.exit("stopped")
 
 
 def _run_own_code() -> None:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from lgtm.cli.project import plain_environment
+from lgtm.environment import set_defaults
 from lgtm.errors import UserError
 
 
@@ -21,7 +21,7 @@ def check(
     import tempfile
     from pathlib import Path
 
-    plain_environment()
+    set_defaults()
     from lgtm.checks.findings import Findings
     from lgtm.checks.project import look
     from lgtm.runner.jobs import default_jobs, gpu_memory

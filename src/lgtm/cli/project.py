@@ -1,9 +1,10 @@
-"""What commands share: a stage's environment, the student that is meant, and the task of the project here, if any."""
+"""What commands share: the student that is meant, and the task of the project here, if any."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from lgtm.environment import set_defaults
 
 if TYPE_CHECKING:  # a command imports what it needs when it runs
     from lgtm.shipping.recommended import Shipped
@@ -41,7 +42,7 @@ def shipped() -> "Shipped":
     from lgtm.handover import require_project
 
     require_project()
-    plain_environment()
+    set_defaults()
     from lgtm.shipping.recommended import recommended
 
     return recommended()
@@ -49,7 +50,7 @@ def shipped() -> "Shipped":
 
 def student_of(folder: Path, max_length: int | None) -> "Student":
     """The student of a folder."""
-    plain_environment()
+    set_defaults()
     from lgtm.shipping.student import Student
 
     return Student(folder, max_length)
@@ -59,7 +60,7 @@ def task_of(folder: Path) -> OfTask:
     """The task of the project in this folder, where a student is one of its own, in work/."""
     if not folder.resolve().is_relative_to(WORK.resolve()):
         return OfTask()
-    plain_environment()
+    set_defaults()
     import importlib
 
     from lgtm.config import read_yaml
@@ -72,13 +73,3 @@ def task_of(folder: Path) -> OfTask:
     return OfTask(
         place / CARD, texts["text"], texts.get("text_pair"), card.separator, card.quoting is None, max_length=length
     )
-
-
-def plain_environment() -> None:
-    """As a stage sets it, before torch is imported."""
-    for name, value in {
-        "OMP_NUM_THREADS": "1",
-        "TOKENIZERS_PARALLELISM": "true",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-    }.items():
-        os.environ.setdefault(name, value)

@@ -1,7 +1,6 @@
 """What git and DVC's cache still have of a run: its settings, and any output that its dvc.lock names."""
 
 import json
-import subprocess
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -10,9 +9,10 @@ from typing import Any
 from dvc.repo import Repo
 from dvc.utils.serialize import parse_yaml as parse_quickly
 
-from lgtm.compare.runs import WORKSPACE, Run, cards, content, flat, read_run
-from lgtm.config import parse_yaml
+from lgtm.compare.runs import WORKSPACE, Run, content, flat, read_run
+from lgtm.config import cards, parse_yaml
 from lgtm.errors import UserError
+from lgtm.git import git
 
 LOCK = "dvc.lock"
 CODE = ("src/", "stages/")
@@ -108,9 +108,9 @@ def find(name: str) -> str:
     """The commit of a revision of git or of an experiment, or WORKSPACE. Raises UserError for none and for several."""
     if name == WORKSPACE:
         return name
-    if not name.startswith("-") and (commit := _git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")):
-        return commit
-    lines = _git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps").splitlines()
+    if not name.startswith("-") and (commit := git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")):
+        return commit.strip()
+    lines = (git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps") or "").splitlines()
     known = {}
     for commit, _, ref in (line.partition(" ") for line in lines):
         parts = ref.split("/")  # refs/exps/<two digits>/<the others>/<name>; others are DVC's own
@@ -123,8 +123,3 @@ def find(name: str) -> str:
         there = ", ".join(sorted(known)) or "none"
         raise UserError(f"{name}: no commit, branch, tag or experiment; give one, or {WORKSPACE}; experiments: {there}")
     return found[0]
-
-
-def _git(*command: str) -> str:
-    said = subprocess.run(["git", *command], capture_output=True, encoding="utf-8")
-    return said.stdout.strip() if said.returncode == 0 else ""

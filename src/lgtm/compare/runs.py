@@ -6,11 +6,11 @@ settings it is (`of`), and only those of a run's own settings are shown.
 """
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lgtm.config import parse_yaml, settings_of
+from lgtm.config import cards, parse_yaml, settings_of
+from lgtm.git import git
 
 FILES = {"test": "reports/summary.json", "selection": "reports/selection.json"}
 WORKSPACE = "workspace"
@@ -55,11 +55,6 @@ def read_run(name: str, state: str, revision: str, on: str) -> Run:
     return Run(name, DONE, flat(params), few)
 
 
-def cards(params: dict) -> list[str]:
-    """The paths of the cards that the content of a params.yaml names: the pair's, the task's."""
-    return [f"pairs/{params.get('pair')}.yaml", f"tasks/{params.get('task')}/task.yaml"]
-
-
 def table(runs: list[Run]) -> tuple[list[str], list[list[str]]]:
     """Header and rows: what a run changes of the first one's settings, and its figures."""
     base = runs[0].settings
@@ -84,10 +79,10 @@ def content(revision: str, path: str) -> str:
     """A text file of a revision. Raises FileNotFoundError."""
     if revision == WORKSPACE:
         return Path(path).read_text(encoding="utf-8")
-    said = subprocess.run(["git", "show", f"{revision}:{path}"], capture_output=True, encoding="utf-8")
-    if said.returncode:
+    text = git("show", f"{revision}:{path}")
+    if text is None:
         raise FileNotFoundError(path)
-    return said.stdout
+    return text
 
 
 def shown(value: Any) -> str:

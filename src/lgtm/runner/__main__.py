@@ -4,7 +4,6 @@ PYTHONPATH=src python -m lgtm.runner --jobs 4
 """
 
 import argparse
-import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from lgtm.config import read_yaml
-from lgtm.errors import UserError, visible
+from lgtm.errors import UserError, told, visible
 from lgtm.handover import require_project
 
 if TYPE_CHECKING:
@@ -46,14 +45,8 @@ def main() -> None:
         parser.error("--remote goes with --scheduler")
     if options.name is not None and options.targets:
         parser.error("--name keeps a run of all stages, not of targets")
-    try:
+    with told("stopped; what is done is kept: run again to go on", kept="; what is done is kept"):
         alone(lambda: run(**vars(options)))
-    except UserError as error:
-        sys.exit("\n".join(f"error: {line}" for line in error.lines))
-    except OSError as error:
-        sys.exit(f"error: {error.filename or Path.cwd()}: {error.strerror or error}; what is done is kept")
-    except KeyboardInterrupt:
-        sys.exit("stopped; what is done is kept: run again to go on")
 
 
 def positive(text: str) -> int:

@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from lgtm.environment import set_defaults
 from lgtm.inputs import STAGES, watch_code
 from lgtm.runner import graph
 
@@ -212,8 +213,7 @@ def become(request: bytes, outputs: Sequence[int]) -> None:
 def preload() -> None:
     """Import what the stages import, also where they do so late, and read DVC's graph."""
     watch_code()
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # as lgtm.stage has it, before torch is imported
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    set_defaults()
     for module in [*(f"stages.{script.stem}" for script in sorted(STAGES.glob("*.py"))), *LATE]:
         with suppress(Exception):  # whoever needs it imports it anew, and says what is wrong with it
             importlib.import_module(module)

@@ -2,12 +2,13 @@
 
 import importlib.metadata
 import json
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+
+from lgtm.git import git
 
 LOCK = Path("dvc.lock")
 PACKAGES = ("lgtm", "torch", "transformers", "tokenizers", "onnx", "onnxruntime")
@@ -32,11 +33,11 @@ class Lineage:
 
 def lineage(folder: Path) -> Lineage:
     """All that is known of how a student's folder came to be; nothing is hashed anew (`lgtm verify` does that)."""
-    commit = _git("rev-parse", "HEAD")
+    commit = git("rev-parse", "HEAD")
     note = folder / "environment.json"
     found = Lineage(
-        commit=commit,
-        changed=bool(commit and _git("status", "--porcelain", "--untracked-files=no")),
+        commit=commit and commit.strip(),
+        changed=bool(commit and git("status", "--porcelain", "--untracked-files=no")),
         trained_with=json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {},
         exported_with=_versions(),
     )
@@ -61,8 +62,3 @@ def _versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
-
-
-def _git(*command: str) -> str | None:
-    done = subprocess.run(["git", *command], capture_output=True, text=True)
-    return done.stdout.strip() if done.returncode == 0 else None

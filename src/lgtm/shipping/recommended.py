@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from lgtm.config import read_yaml, settings_of
+from lgtm.config import cards, read_yaml, settings_of
 from lgtm.errors import UserError
 from lgtm.handover import existing
 from lgtm.report.recommendation import NOTHING, WARM_STUDENT
@@ -54,8 +54,7 @@ def recommended() -> Shipped:
 def present_settings() -> str:
     """The digest of params.yaml and the cards it names, as the report's summary has it (`of`)."""
     params = read_yaml("params.yaml")
-    cards = f"pairs/{params.get('pair')}.yaml", f"tasks/{params.get('task')}/task.yaml"
-    return settings_of(params, *map(read_yaml, cards))
+    return settings_of(params, *map(read_yaml, cards(params)))
 
 
 def seed_and_arm(folder: Path) -> tuple[int, str | None] | None:

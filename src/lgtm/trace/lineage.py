@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from dvc.dependency.param import ParamsDependency
 from dvc.stage import PipelineStage
 
+from lgtm.git import git
 from lgtm.runner.graph import Graph, dvc_errors
 from lgtm.runner.integrity import Verified, stages_of, verify_stages
 
@@ -79,7 +79,7 @@ def lineage(paths: list[str], arm: str | None = None) -> Lineage:
     with dvc_errors():
         steps = [_step(name, cells) for name, cells in grouped.items()]
     read = {item.path for step in steps for item in (*step.code, *step.data)}
-    return Lineage(steps, _environments(wanted), *_git(read), verified)
+    return Lineage(steps, _environments(wanted), *_commits(read), verified)
 
 
 def _is_of(name: str, stage: PipelineStage, arm: str) -> bool:
@@ -136,13 +136,8 @@ def _environments(stages: dict[str, PipelineStage]) -> dict[str, list[str]]:
     return found
 
 
-def _git(read: set[str]) -> tuple[str, str, list[str]]:
+def _commits(read: set[str]) -> tuple[str, str, list[str]]:
     """The commits of dvc.lock and of now, and what of it, of the settings and of what was read is in none."""
-    commit, head = (_said("log", "-1", "--format=%h of %cs, %s", *path) for path in (("--", LOCK), ()))
-    changed = _said("status", "--porcelain", "--", *SETTINGS, *sorted(read))
-    return commit, head, [line[3:] for line in changed.splitlines()]
-
-
-def _said(*command: str) -> str:
-    done = subprocess.run(["git", *command], capture_output=True, encoding="utf-8")
-    return done.stdout.rstrip("\n") if done.returncode == 0 else ""
+    commit, head = (git("log", "-1", "--format=%h of %cs, %s", *path) or "" for path in (("--", LOCK), ()))
+    changed = git("status", "--porcelain", "--", *SETTINGS, *sorted(read)) or ""
+    return commit.rstrip("\n"), head.rstrip("\n"), [line[3:] for line in changed.splitlines()]
