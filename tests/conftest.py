@@ -27,3 +27,14 @@ def hostile(tmp_path_factory):
         poison()
         report.main()
     return root
+
+
+@pytest.fixture(scope="session")
+def recommending(tmp_path_factory):
+    """A workspace whose report recommends a student: written once, to be copied."""
+    from tests import shipped
+
+    root = tmp_path_factory.mktemp("recommending")
+    with chdir(root):
+        shipped.write()
+    return root

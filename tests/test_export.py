@@ -1,7 +1,6 @@
 """`lgtm export`: what is in the folder is the student, in every form, and the card says of it what is known."""
 
 import importlib.util
-import os
 import shutil
 from pathlib import Path
 
@@ -38,21 +37,10 @@ needs_onnx = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory) -> Path:
-    folder, before = tmp_path_factory.mktemp("export"), Path.cwd()
-    os.chdir(folder)
-    try:
-        shipped.write()
-    finally:
-        os.chdir(before)
-    return folder
-
-
 @pytest.fixture
-def project(made, tmp_path, monkeypatch) -> Path:
+def project(recommending, tmp_path, monkeypatch) -> Path:
     """Without the test's rows: nothing here may read them."""
-    shutil.copytree(made, tmp_path / "project")
+    shutil.copytree(recommending, tmp_path / "project")
     (tmp_path / "project/dvc.yaml").write_text("stages: {}\n")
     monkeypatch.chdir(tmp_path / "project")
     role_path("test").unlink()

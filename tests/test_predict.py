@@ -29,20 +29,9 @@ from stages.network import Network
 KD = Path("work/runs/2/kd/student")  # which the report recommends: the seed that is best on selection
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory) -> Path:
-    folder, before = tmp_path_factory.mktemp("predict"), Path.cwd()
-    os.chdir(folder)
-    try:
-        shipped.write()
-    finally:
-        os.chdir(before)
-    return folder
-
-
 @pytest.fixture
-def project(made, tmp_path, monkeypatch) -> Path:
-    shutil.copytree(made, tmp_path / "project")
+def project(recommending, tmp_path, monkeypatch) -> Path:
+    shutil.copytree(recommending, tmp_path / "project")
     (tmp_path / "project/dvc.yaml").write_text("stages: {}\n")
     monkeypatch.chdir(tmp_path / "project")
     return Path.cwd()

@@ -5,12 +5,12 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import small
 import tiny_project
 import workspace
 import yaml
@@ -46,23 +46,14 @@ GRAPH = {
         },
     }
 }
-PATHS = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT / "src")}
 FIGURE = "reports/metrics.json:arms.kd.accuracy"
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("trace") / "made"
-    for path, content in (
-        ("tasks/x", "the rows\n"), ("src/code.py", "1\n"), ("params.yaml", "rate: 1.0\narms: [kd, tailored]\n"),
-        ("dvc.yaml", yaml.safe_dump({"vars": ["params.yaml"]} | GRAPH, sort_keys=False)),
-    ):  # fmt: skip
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(content)
-    command = "git init -q && dvc init -q && dvc config core.analytics false && dvc repro -q && git add -A"
-    command += " && git -c user.name=t -c user.email=t@t commit -qm 'the run'"
-    done = subprocess.run(command, shell=True, cwd=folder, env=PATHS, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    files = {"tasks/x": "the rows\n", "src/code.py": "1\n", "params.yaml": "rate: 1.0\narms: [kd, tailored]\n"}
+    folder = small.make(tmp_path_factory.mktemp("trace") / "made", {"vars": ["params.yaml"]} | GRAPH, files)
+    small.shell("git -c user.name=t -c user.email=t@t commit -qm 'the run'", folder)
     return folder
 
 

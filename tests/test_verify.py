@@ -2,13 +2,12 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+import small
 import yaml
-from tiny_project import ROOT
+from small import shell
 
 from lgtm.errors import UserError
 from lgtm.runner.graph import Graph
@@ -32,30 +31,13 @@ GRAPH = {
     }
 }
 STAGES = list(GRAPH["stages"])
-PATHS = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT / "src")}
-
-
-def shell(command: str) -> str:
-    done = subprocess.run(command, shell=True, env=PATHS, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
     """A project of DVC in which all has run."""
-    folder, before = tmp_path_factory.mktemp("verify") / "made", Path.cwd()
-    (folder / "data").mkdir(parents=True)
-    os.chdir(folder)
-    try:
-        Path("data/x").write_text("the rows\n")
-        Path("code.py").write_text("code = 1\n")
-        Path("params.yaml").write_text("rate: 1.0\n")
-        Path("dvc.yaml").write_text(yaml.safe_dump(GRAPH, sort_keys=False))
-        shell("git init -q && dvc init -q && dvc config core.analytics false && dvc repro -q && git add -A")
-    finally:
-        os.chdir(before)
-    return folder
+    files = {"data/x": "the rows\n", "code.py": "code = 1\n", "params.yaml": "rate: 1.0\n"}
+    return small.make(tmp_path_factory.mktemp("verify") / "made", GRAPH, files)
 
 
 @pytest.fixture
